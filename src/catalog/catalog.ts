@@ -1,0 +1,45 @@
+// What the data plane may ask, and under which rules it is answered.
+import type { Row } from '../base/json.ts'
+import type { Position } from '../base/stamp.ts'
+import type { Entity, Lookup } from '../entities/define.ts'
+
+/**
+ * The catalog as one request sees it. All that it answered can be checked, in one step, to hold together still:
+ * a request that waited for one answer while another changed is resolved again from the start.
+ */
+export interface View {
+  /** The one row under the key, or null when it is known that there is none. Synchronous when it is in memory. */
+  one(entity: Entity, lookup: Lookup, ...values: (string | null)[]): Row | null | Promise<Row | null>
+  /** The list of rows under the key, for lookups with `many`. The same list object as long as it is unchanged. */
+  many(entity: Entity, lookup: Lookup, ...values: (string | null)[]): readonly Row[] | Promise<readonly Row[]>
+  /**
+   * Whether everything that this view answered is what it would answer now. Brings the catalog up to the newest
+   * change first; costs nothing if nothing changed since the view was opened.
+   */
+  holds(): boolean
+  /** The position when the view was opened. */
+  readonly position: Position
+}
+
+/**
+ * A lookup rejects with {Unknown} when it can't be told what the datastore holds: never taken for absence.
+ */
+export interface Catalog {
+  /** The newest change that this thread has applied; brings the catalog up to it first. */
+  position(): Position
+  /** Opens a view on what is known now, after bringing the catalog up to the newest change. */
+  view(): View
+}
+
+/**
+ * A structure kept in step with a whole table, e.g. the router with `apis`. Node joins it to the catalog; it is
+ * loaded before anything is served and patched row by row after that, in the tick in which the event applies.
+ */
+export interface Projection {
+  /** Replaces everything by `rows`, which were read at one stamp. */
+  load(rows: readonly Row[]): void
+  /** One row changed: `old` is null for a new one, `next` for one that is gone. */
+  patch(old: Row | null, next: Row | null): void
+}
+
+export type { Entity, Lookup }

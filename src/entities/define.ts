@@ -1,0 +1,99 @@
+// What an entity is, as data. Validation, defaults, Admin routes, cache keys, `/plugins/schema` and the
+// redaction of secrets all come from these tables; nothing is said twice. `validate.ts` applies them.
+import type { Json, Row } from '../base/json.ts'
+import type { Random } from '../base/random.ts'
+
+export type FieldType = 'string' | 'number' | 'boolean' | 'array' | 'table' | 'url' | 'id' | 'timestamp'
+
+/** What a computed default may draw on: the attributes given so far, and chance. */
+export interface DefaultContext {
+  readonly values: Row
+  readonly random: Random
+}
+
+export interface Field {
+  readonly type: FieldType
+  /** One sentence for people: docs and OpenAPI print it. */
+  readonly help?: string
+  readonly required?: boolean
+  /** Used when the attribute is absent; a function is called once for each row. */
+  readonly default?: Json | ((context: DefaultContext) => Json | undefined)
+  /** The only strings allowed: as the value, or as the elements of an array. */
+  readonly enum?: readonly string[]
+  readonly pattern?: RegExp
+  /** Set by Troop alone: `id` and `created_at`. Input is checked for its type where the contract says so. */
+  readonly readOnly?: boolean
+  /** Never shown in logs, nor in events shown to people. */
+  readonly secret?: boolean
+  /** The collection that an id points into; the database holds the foreign key. */
+  readonly references?: string
+  /** Of a `table`: its attributes, when they are fixed. PATCH merges such a table key by key. */
+  readonly fields?: Fields
+  /** Of a `table`: the attributes of each of its values, when its keys are free. PATCH replaces it whole. */
+  readonly each?: Fields
+  /** Returns what is wrong with a value that passed all other checks; may also return a cleaned value. */
+  readonly check?: (value: Json, row: Row) => FieldVerdict
+}
+
+/** Nothing to say, an error text, or the value to keep instead. */
+export type FieldVerdict = undefined | { readonly error: string } | { readonly value: Json }
+
+export type Fields = { readonly [attribute: string]: Field }
+
+/**
+ * One way by which the data plane asks for rows, and so one family of cache keys. An entity that declares its
+ * lookups needs no invalidation code: every event names the keys of its old and of its new row.
+ */
+export interface Lookup {
+  /** First part of the key, e.g. `keyauth_credentials`. */
+  readonly prefix: string
+  /** The columns whose values follow, joined by `:`; a null at the end is left out. */
+  readonly by: readonly string[]
+  /** Whether several rows can share the key: the cached value is then a list of rows, possibly empty. */
+  readonly many?: boolean
+}
+
+/** How an entity that belongs to a consumer is reached: `/consumers/{consumer}/<path>/`. */
+export interface Owner {
+  readonly column: string
+  readonly path: string
+}
+
+export interface Entity {
+  /** The table, the collection in events and in `/status`, e.g. `apis`. */
+  readonly name: string
+  /** Attributes in the order in which replies show them; every name is a column of the table. */
+  readonly fields: Fields
+  readonly lookups: readonly Lookup[]
+  /** A unique attribute that may stand for the id in a path, e.g. `username`. */
+  readonly alias?: string
+  readonly owner?: Owner
+  /** False for rows that no node caches (counters, codes): they have no trigger and make no events. Default true. */
+  readonly logged?: boolean
+  /** The highest schema version of row images that this code understands. Default 1. */
+  readonly version?: number
+  /** Checks that see the whole row; returns attribute → text. */
+  readonly check?: (row: Row) => Readonly<Record<string, string>> | undefined
+}
+
+/** Checks at start-up what the types can't: an entity that is wrong stops the program by name. */
+export function defineEntity<const E extends Entity>(entity: E): E {
+  const problem = (text: string) => new TypeError(`entity ${entity.name}: ${text}`)
+  if (!/^[a-z_]+$/.test(entity.name)) throw problem('a name has lower-case letters and _ only')
+  if (!('id' in entity.fields)) throw problem('needs an attribute id')
+  const named = [...entity.lookups.flatMap((lookup) => lookup.by), entity.alias, entity.owner?.column]
+  for (const column of named) {
+    if (column !== undefined && !(column in entity.fields))
+      throw problem(`${column} is not one of its attributes`)
+  }
+  return Object.freeze(entity)
+}
+
+/** The attributes that every entity has. */
+export const commonFields = {
+  id: { type: 'id', readOnly: true, help: 'UUID, generated' },
+  created_at: { type: 'timestamp', readOnly: true, help: 'milliseconds since 1970, whole seconds' },
+} as const satisfies Fields
+
+/** The attribute that ties a credential to its consumer. */
+export const consumerField = { type: 'id', required: true, references: 'consumers' } as const satisfies Field

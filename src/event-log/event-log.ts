@@ -1,0 +1,34 @@
+// The order of all writes, as a node reads it. The real form is postgres-event-log.ts; the simulated one lies
+// in test/simulation.
+import type { Position, Stamp } from '../base/stamp.ts'
+import type { LogEvent } from './event.ts'
+
+/** What a pull brought. */
+export type Page =
+  /** Whole transactions in order, possibly none; `more` when the log goes on. */
+  | { readonly kind: 'events'; readonly events: readonly LogEvent[]; readonly more: boolean }
+  /** The log does not hold the position any more (pruned), or the next transaction is too big: load anew. */
+  | { readonly kind: 'jump'; readonly reason: 'pruned' | 'too-big' }
+  /** The log has another digest at the position, or ends before it: another history, load anew. */
+  | { readonly kind: 'other-history' }
+
+export interface EventLog {
+  /** Position and digest of the newest event, read from the primary. @throws {DatastoreAway} */
+  head(): Promise<Stamp>
+  /** What came after `applied`, at most a page but never part of a transaction. @throws {DatastoreAway} */
+  read(applied: Stamp): Promise<Page>
+}
+
+/** Who follows the log: told every transaction, in order and once. */
+export interface Subscriber {
+  /** One transaction, applied in this very tick; after it returns nothing older is served. */
+  apply(events: readonly LogEvent[]): void
+  /**
+   * Forgets everything and loads anew: entries are deleted at once, projections read at the stamp that is
+   * returned, and what is served from then on is at least that new.
+   * @throws {DatastoreAway} when the load failed; it is tried again
+   */
+  load(reason: string): Promise<Stamp>
+}
+
+export type { Position }

@@ -1,0 +1,126 @@
+// What a plugin is: a value with a name, a priority, a configuration table, entities and phases. It registers
+// nothing and imports nothing of the node; the node lists it in plugins.ts or loads it from `custom_plugins`.
+import type { Migration } from 'kysely'
+import type { Clock } from '../base/clock.ts'
+import type { Json, JsonObject, Row } from '../base/json.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Random } from '../base/random.ts'
+import type { View } from '../catalog/catalog.ts'
+import type { Entity, Fields } from '../entities/define.ts'
+
+export interface Plugin {
+  /** As in `plugins.name`, e.g. `key-auth`: lower-case letters, digits and `-`. */
+  readonly name: string
+  /** Higher runs earlier, in every phase (docs/plugins.md lists those of the shipped ones). */
+  readonly priority: number
+  /** Whether a configuration may be for one consumer; false for what runs before the consumer is known. */
+  readonly perConsumer: boolean
+  readonly config: Fields
+  /** A rule over the whole configuration; returns its text when broken. Sees the merged configuration. */
+  readonly checkConfig?: (config: JsonObject) => string | undefined
+  readonly entities: readonly Entity[]
+  /** Run after the core's, recorded for this plugin alone. Each entity's table gets `log_changes`. */
+  readonly migrations: Readonly<Record<string, Migration>>
+  /** Makes the phases for one worker thread; what it opens is closed by `stop`. */
+  readonly open: (host: PluginHost) => Phases
+}
+
+/** What a worker thread gives its plugins. */
+export interface PluginHost {
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** A request as plugins see it: `proxy/request.ts` fits. */
+export interface PluginRequest {
+  readonly incoming: {
+    readonly method: string
+    readonly target: string
+    readonly encrypted: boolean
+    readonly remoteAddress: string
+  }
+  readonly clientAddress: string
+  readonly api: Row
+  readonly headers: PluginHeaders
+  path: string
+  query: string | undefined
+  consumer: Row | null
+  credential: Row | null
+}
+
+export interface PluginHeaders {
+  get(name: string): string | undefined
+  all(name: string): string[]
+  has(name: string): boolean
+  set(name: string, value: string): void
+  append(name: string, value: string): void
+  remove(name: string): void
+}
+
+/** The response's head before it goes to the client: the upstream's, or the gateway's own answer. */
+export interface PluginResponse {
+  status: number
+  readonly headers: PluginHeaders
+}
+
+export interface PluginAnswer {
+  readonly status: number
+  /** An object is sent as JSON with a newline at its end; undefined sends no body. */
+  readonly body?: object | string | undefined
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface AccessTools {
+  /** The catalog as this request sees it. A lookup that rejects with `unknown` is left to pass: it becomes a 503. */
+  readonly catalog: View
+}
+
+/** What went through, told after the last byte; the record of contract/plugins.md "Log record". */
+export type LogRecord = JsonObject
+
+/**
+ * All optional. `access` lets the request pass by returning nothing, answers it by returning an answer, and
+ * refuses it by throwing a Refusal. Any other error is a 500 for this request alone.
+ */
+export interface Phases {
+  access?(
+    request: PluginRequest,
+    config: JsonObject,
+    tools: AccessTools,
+  ): undefined | PluginAnswer | Promise<undefined | PluginAnswer>
+  headers?(response: PluginResponse, config: JsonObject, request: PluginRequest): void
+  log?(record: LogRecord, config: JsonObject): void | Promise<void>
+  stop?(): void | Promise<void>
+}
+
+/** Thrown by a phase to refuse the request. */
+export class Refusal extends Error {
+  readonly answer: PluginAnswer
+
+  constructor(status: number, body: object | string, headers: Readonly<Record<string, string>> = {}) {
+    super(typeof body === 'string' ? body : JSON.stringify(body))
+    this.name = 'Refusal'
+    this.answer = { status, body: typeof body === 'string' ? { message: body } : body, headers }
+  }
+}
+
+type Optional = 'priority' | 'perConsumer' | 'entities' | 'migrations' | 'config'
+type Definition = Omit<Plugin, Optional | 'open'> &
+  Partial<Pick<Plugin, Optional>> &
+  ({ readonly open: Plugin['open'] } | { readonly phases: Phases })
+
+/**
+ * Fills in what most plugins leave out, and checks by name what the types can't. A plugin without anything to
+ * open gives its `phases`; one that holds files or connections gives `open`, called once in each worker.
+ */
+export function definePlugin(definition: Definition): Plugin {
+  if (!/^[a-z0-9-]+$/.test(definition.name)) {
+    throw new TypeError(
+      `plugin ${JSON.stringify(definition.name)}: a name has lower-case letters, digits and - only`,
+    )
+  }
+  const open = 'open' in definition ? definition.open : () => definition.phases
+  const defaults = { priority: 0, perConsumer: true, entities: [], migrations: {}, config: {} }
+  return Object.freeze({ ...defaults, ...definition, open })
+}

@@ -1,0 +1,73 @@
+// Entities in and out of the datastore. Reads for caches carry a stamp; writes answer with their position.
+import type { Row } from '../base/json.ts'
+import type { Stamp, Stamped } from '../base/stamp.ts'
+import type { Entity, Lookup } from '../entities/define.ts'
+
+/** Equality on columns; null asks for unset. Values of ids are checked by the caller. */
+export type Filter = { readonly [column: string]: string | number | boolean | null }
+
+export interface PageRequest {
+  /** Rows a page at the most. */
+  readonly size: number
+  /** From 1. */
+  readonly page: number
+}
+
+export interface Listing {
+  readonly rows: readonly Row[]
+  /** Rows that match, over all pages. */
+  readonly total: number
+}
+
+/** What a write did. `row` is the row's image after it, or before it for a removal. */
+export interface Written {
+  readonly row: Row
+  readonly operation: 'create' | 'update' | 'delete'
+  /** The newest event of the writing transaction. */
+  readonly stamp: Stamp
+}
+
+/** What the data plane needs: rows with the head of the log from the same snapshot. */
+export interface StampedReader {
+  /**
+   * The rows under a lookup key, in a stable order.
+   * @param source  `replica` may lag (its stamp says so) and is the primary where no replica is configured
+   * @throws {DatastoreAway} when the datastore cannot be asked; {DatastoreError} when it refused
+   */
+  find(
+    entity: Entity,
+    lookup: Lookup,
+    values: readonly (string | null)[],
+    source: 'primary' | 'replica',
+  ): Promise<Stamped<readonly Row[]>>
+  /** All rows of an entity, from the primary. */
+  scan(entity: Entity): Promise<Stamped<readonly Row[]>>
+}
+
+/**
+ * What the Admin API needs. `actor` is recorded in the events.
+ * All throw {DatastoreAway} or {DatastoreError}; writes also {OutcomeUnknown} when the answer to the commit was
+ * lost, {AlreadyExists} and {DoesNotExist} for violated constraints, naming attribute and value.
+ */
+export interface Store extends StampedReader {
+  read(entity: Entity, where: Filter): Promise<Row | null>
+  /** Ordered by creation, then id, so that pages neither repeat nor miss rows that stay. */
+  list(entity: Entity, where: Filter, page: PageRequest): Promise<Listing>
+  count(entity: Entity): Promise<number>
+  /** Distinct values of one column, sorted. */
+  distinct(entity: Entity, column: string): Promise<readonly string[]>
+  /** Columns that `row` leaves out take the table's defaults. */
+  insert(entity: Entity, row: Row, actor: string | null): Promise<Written>
+  /**
+   * Locks the one row that matches, lets `revise` say what it becomes (all columns but `id` and `created_at`
+   * are replaced), and writes it. Null when no row matches. What `revise` throws undoes all.
+   */
+  update(
+    entity: Entity,
+    where: Filter,
+    revise: (current: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null>
+  /** Null when no row matches. */
+  remove(entity: Entity, where: Filter, actor: string | null): Promise<Written | null>
+}
