@@ -1,0 +1,17 @@
+// Runs around a whole run of mocha, whatever files it was given (.mocharc.json).
+import { removeServers } from './postgres.ts'
+
+export function mochaGlobalSetup(): void {
+  // Mocha hands rejections that nobody handles back to the process and goes on. Thrown, they are uncaught
+  // exceptions, and those fail the test that runs.
+  process.on('unhandledRejection', rethrow)
+}
+
+export async function mochaGlobalTeardown(): Promise<void> {
+  process.off('unhandledRejection', rethrow)
+  await removeServers()
+}
+
+function rethrow(reason: unknown): never {
+  throw reason instanceof Error ? reason : new Error(`rejected and unhandled: ${String(reason)}`)
+}
