@@ -38,7 +38,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create function append_event(entity text, operation text, old jsonb, new jsonb, version int) returns bigint
     language plpgsql volatile
-    set search_path = ${path}, pg_temp set timezone = 'UTC'
+    set search_path = ${path}, pg_temp
     as $append$
     declare
       own constant text := pg_current_xact_id()::text;
@@ -57,7 +57,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       if start is null then
         perform pg_advisory_xact_lock(hashtextextended(${lock}, 0));
       end if;
-      select e.position, e.digest into strict head from events e order by e.position desc limit 1;
+      select e.position, e.digest into head from events e order by e.position desc limit 1;
+      if not found then
+        raise exception 'the log is empty: not even its genesis event is left'
+          using errcode = 'object_not_in_prerequisite_state', hint = 'restore the table events from a backup';
+      end if;
       if start is null then
         start := head.position + 1;
         perform set_config('troop.transaction', own || ':' || start, true);
@@ -71,10 +75,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       return head.position + 1;
     end $append$`.execute(db)
 
+  // Images must not depend on who writes: to_jsonb prints times in the session's time zone.
   await sql`
     create function log_change() returns trigger
     language plpgsql volatile
-    set search_path = ${path}, pg_temp
+    set search_path = ${path}, pg_temp set timezone = 'UTC'
     as $change$
     begin
       perform append_event(tg_table_name, case tg_op when 'INSERT' then 'create' else lower(tg_op) end,
@@ -91,7 +96,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     begin
       raise exception '% is not allowed on %: the log would miss it', tg_op, tg_table_name
         using errcode = 'feature_not_supported',
-        hint = case when tg_op = 'TRUNCATE' then format('delete from %I', tg_table_name) end;
+        hint = case tg_op when 'TRUNCATE' then format('delete from %I', tg_table_name)
+            else 'what is in the log has happened: make another change that undoes it' end;
     end $refuse$`.execute(db)
 
   // The one call by which a migration puts a table under the log. Call it again with a higher version when the
@@ -116,10 +122,28 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create trigger refuse_change before update or truncate on events
     for each statement execute function refuse_statement()`.execute(db)
   await sql`alter table events enable always trigger refuse_change`.execute(db)
+
+  // Old events may go, oldest first; a hole or a lost head would make nodes disagree about what happened.
+  await sql`
+    create function refuse_hole() returns trigger
+    language plpgsql
+    set search_path = ${path}, pg_temp
+    as $hole$
+    begin
+      if (select max(position) >= (select coalesce(min(e.position), 0) from events e) from gone) then
+        raise exception 'only the oldest events may be deleted, and never the newest one'
+          using errcode = 'feature_not_supported';
+      end if;
+      return null;
+    end $hole$`.execute(db)
+  await sql`
+    create trigger refuse_hole after delete on events referencing old table as gone
+    for each statement execute function refuse_hole()`.execute(db)
+  await sql`alter table events enable always trigger refuse_hole`.execute(db)
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`drop table events`.execute(db)
-  await sql`drop function log_changes(regclass, int), log_change(), refuse_statement(),
+  await sql`drop function log_changes(regclass, int), log_change(), refuse_statement(), refuse_hole(),
     append_event(text, text, jsonb, jsonb, int), event_digest(bytea, bigint, text)`.execute(db)
 }

@@ -33,3 +33,44 @@ export class OutcomeUnknown extends TroopError {
     )
   }
 }
+
+/** There are no Postgres binaries for this platform, or the embedded server may not run where it is told to. */
+export class NoEmbeddedPostgres extends TroopError {
+  constructor(message: string, hint: string, cause?: unknown) {
+    super('no-embedded-postgres', message, { cause, hint })
+  }
+}
+
+/** The embedded server could not be initialised, started, reached or stopped. */
+export class EmbeddedPostgresFailed extends TroopError {
+  constructor(message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super('embedded-postgres-failed', message, options)
+  }
+}
+
+/** A migration failed; its module's transaction was rolled back, those of the modules before it stand. */
+export class MigrationFailed extends TroopError {
+  constructor(message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super('migration-failed', message, options)
+  }
+}
+
+/** The datastore records a migration that this Troop does not have: a newer one migrated it. */
+export class DatastoreTooNew extends TroopError {
+  constructor(module: string, migration: string) {
+    super(
+      'datastore-too-new',
+      `the datastore has the migration ${migration} of ${module}, which this version of troop does not know`,
+      { hint: 'start the newer version of troop that migrated it, or restore a backup from before' },
+    )
+  }
+}
+
+/** The server is of a version that Troop does not run on. */
+export class PostgresTooOld extends TroopError {
+  constructor(version: string) {
+    super('postgres-too-old', `troop needs Postgres 15 or newer, and the server is ${version}`, {
+      hint: 'upgrade the server, or set no postgres.host to use the embedded one',
+    })
+  }
+}

@@ -1,0 +1,10 @@
+// The core's migrations, in order. A list by hand rather than a folder that is read: what runs is what is imported.
+import type { Migration } from 'kysely/migration'
+import * as log from './0001_log.ts'
+import * as entities from './0002_entities.ts'
+
+/** By name; the names' order is the order in which they run, so a new one sorts last. */
+export const coreMigrations: Readonly<Record<string, Migration>> = {
+  '0001_log': log,
+  '0002_entities': entities,
+}

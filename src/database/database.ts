@@ -1,0 +1,187 @@
+// The pipe to Postgres: pooled queries, transactions that learn their place in the log, and the settings of a
+// connection for those who need one of their own.
+import type { ConnectionOptions } from 'node:tls'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Logger } from '../base/logger.ts'
+import type { Stamp } from '../base/stamp.ts'
+import type { Connection } from './connection.ts'
+import { ConnectionPool } from './connection-pool.ts'
+import { DatastoreAway, DatastoreError, OutcomeUnknown } from './errors.ts'
+import type { Tables } from './tables.ts'
+import { TransactionScope } from './transaction-scope.ts'
+
+export interface DatabaseOptions {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password?: string | undefined
+  readonly database: string
+  /** TLS to the server: false, true (verified against the system's authorities), or node:tls options. Default false. */
+  readonly ssl?: boolean | ConnectionOptions | undefined
+  /**
+   * Connections at the most. Default 10. More lets more fills and writes run at once and takes more of the
+   * server's `max_connections`: nodes × (poolSize + 1), and as much again on the replica if there is one.
+   */
+  readonly poolSize?: number | undefined
+  /** How long making a connection, or waiting for a free one, may take. Default 3000. */
+  readonly connectTimeoutMs?: number | undefined
+  /**
+   * How long one statement may take. Default 5000. Higher lets big reads finish on a slow server, and lets a
+   * silent server go unnoticed for as long. The server is told the same limit, so that it gives up first.
+   */
+  readonly queryTimeoutMs?: number | undefined
+  /** A replica for stamped reads, as a postgres:// URL; the primary is asked where it is unset. */
+  readonly readUrl?: string | undefined
+  /** Shown in pg_stat_activity. Default `troop`. */
+  readonly applicationName?: string | undefined
+}
+
+export interface Committed<T> {
+  readonly value: T
+  /** The newest event of the transaction; if it made none, the head of the log as it committed. */
+  readonly stamp: Stamp
+}
+
+/** How much longer than the server we wait for an answer, so that its own timeout can reach us. */
+const answerGraceMs = 1000
+
+export class Database {
+  /** Single statements on the primary. Errors are {DatastoreAway} or {DatastoreError}. */
+  readonly primary: Kysely<Tables>
+  /** Single statements that may lag behind; the same as `primary` without a replica. */
+  readonly replica: Kysely<Tables>
+  readonly #options: DatabaseOptions
+  readonly #pool: ConnectionPool
+  readonly #replicaPool: ConnectionPool
+
+  constructor(options: DatabaseOptions, { logger }: { readonly logger: Logger }) {
+    this.#options = options
+    const max = options.poolSize ?? 10
+    this.#pool = new ConnectionPool({ ...clientConfig(options), max }, logger)
+    this.#replicaPool = options.readUrl
+      ? new ConnectionPool({ ...replicaConfig(options, options.readUrl), max }, logger)
+      : this.#pool
+    this.primary = over(this.#pool)
+    this.replica = over(this.#replicaPool)
+  }
+
+  /** Settings for a connection to the primary outside the pool, e.g. one that listens. */
+  clientConfig(applicationName: string): pg.ClientConfig {
+    return clientConfig({ ...this.#options, applicationName })
+  }
+
+  /**
+   * Runs `work` in one transaction and answers with its place in the log. What `work` throws undoes all.
+   *
+   * The triggers that append to the log take its lock when constraints are made immediate. That, the reading of
+   * the position and the commit travel as one message, so that a node that is paused or cut off between them
+   * can't sit on the lock.
+   *
+   * @param work   statements on the handle that it is given, which is dead once `work` is done
+   * @param actor  who is recorded in the events, or null
+   * @throws {DatastoreAway} when the connection failed before the commit was sent: nothing happened
+   * @throws {DatastoreError} when a statement or the commit was refused: nothing happened
+   * @throws {OutcomeUnknown} when the answer to the commit was lost
+   */
+  async transaction<T>(
+    work: (trx: Kysely<Tables>) => Promise<T>,
+    { actor }: { readonly actor: string | null },
+  ): Promise<Committed<T>> {
+    const connection = await this.#pool.connect()
+    try {
+      await connection.query(
+        `begin isolation level read committed; set local troop.actor = ${literal(actor ?? '')}`,
+      )
+      const scope = new TransactionScope(connection)
+      const value = await scope.run(() => work(over(scope)))
+      return { value, stamp: await commit(connection) }
+    } catch (error) {
+      await rollback(connection)
+      throw error
+    } finally {
+      connection.release()
+    }
+  }
+
+  /** Closes all connections once they are given back; later queries fail with {DatastoreError}. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#pool.end(), this.#replicaPool.end()])
+  }
+}
+
+/** The settings of a connection to the primary. */
+export function clientConfig(options: DatabaseOptions): pg.ClientConfig {
+  const { host, port, user, password, database } = options
+  return { host, port, user, password, database, ssl: options.ssl ?? false, ...sessionConfig(options) }
+}
+
+function replicaConfig(options: DatabaseOptions, url: string): pg.ClientConfig {
+  const ssl = options.ssl === undefined ? {} : { ssl: options.ssl }
+  return { connectionString: url, ...ssl, ...sessionConfig(options) }
+}
+
+function sessionConfig(options: DatabaseOptions): pg.ClientConfig {
+  const { connectTimeoutMs = 3000, queryTimeoutMs = 5000, applicationName = 'troop' } = options
+  return {
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: queryTimeoutMs + answerGraceMs,
+    statement_timeout: queryTimeoutMs,
+    // Under the statement's limit, so that a blocked writer is told that it was a lock.
+    lock_timeout: Math.ceil(queryTimeoutMs * 0.8),
+    idle_in_transaction_session_timeout: queryTimeoutMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    // The server's end of a dead connection holds its locks until TCP gives up: after 10 + 3 × 5 s instead of
+    // two hours. Images are compared with those that the triggers print, so the time zone is theirs.
+    options:
+      '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c timezone=UTC',
+    types: { getTypeParser },
+  }
+}
+
+/** Positions, counts and times in milliseconds are 8-byte integers; pg would make strings of them. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  return oid === pg.types.builtins.INT8 ? parseInteger : pg.types.getTypeParser(oid, format as 'text')
+}
+
+function parseInteger(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`the integer ${text} is beyond what a number holds exactly`)
+  return value
+}
+
+function over(pool: ConstructorParameters<typeof PostgresDialect>[0]['pool']): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** Postgres' texts can't hold a zero byte, and one would end the message early. */
+function literal(text: string): string {
+  return pg.escapeLiteral(text.replaceAll('\0', ''))
+}
+
+async function commit(connection: Connection): Promise<Stamp> {
+  // Lost before anything was sent: then nothing was committed for certain.
+  if (connection.failure !== undefined) throw new DatastoreAway(connection.failure)
+  try {
+    const results = await connection.query<unknown>(
+      `set constraints all immediate;
+       select position, encode(digest, 'hex') as digest from events order by position desc limit 1;
+       commit`,
+    )
+    const [, head, end] = results as unknown as { command: string; rows: Stamp[] }[]
+    if (end?.command !== 'COMMIT' || !head?.rows[0]) throw new DatastoreError('the datastore did not commit')
+    return head.rows[0]
+  } catch (error) {
+    if (error instanceof DatastoreAway) throw new OutcomeUnknown(error)
+    throw error
+  }
+}
+
+/** A connection that can't roll back is closed, which does the same. */
+async function rollback(connection: Connection): Promise<void> {
+  if (connection.failure !== undefined) return
+  await connection.query('rollback').catch(() => undefined)
+}

@@ -1,0 +1,142 @@
+// The Postgres that nobody had to install: real server programs on a directory of ours. All nodes on the machine
+// that name the same directory share one server; the first starts it, the last that leaves stops it.
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { backoffMs } from '../base/backoff.ts'
+import { codeOf } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import { barrier, serverAccount } from './embedded-account.ts'
+import { EmbeddedServer, type ServerAddress, type ServerOptions } from './embedded-server.ts'
+import { EmbeddedPostgresFailed } from './errors.ts'
+import { Lease } from './lease.ts'
+import { withLockFile } from './lock-file.ts'
+
+export interface EmbeddedPostgresOptions extends ServerOptions {
+  readonly logger: Logger
+}
+
+/** Somebody who stops the server, or one that still replays its log, is waited for. */
+const enterLimitMs = 120_000
+const enterPollMs = 100
+/** Between attempts to bring a crashed server back, which go on for as long as the node runs. */
+const recovery = { firstMs: 100, mostMs: 10_000 }
+
+/**
+ * `~/.troop/postgres`; for root, whose home the server's account usually may not enter, `/var/lib/troop/postgres`.
+ */
+export async function defaultEmbeddedDir(): Promise<string> {
+  const own = join(homedir(), '.troop', 'postgres')
+  const account = await serverAccount()
+  return account && (await barrier(own, account)) ? '/var/lib/troop/postgres' : own
+}
+
+export class EmbeddedPostgres {
+  readonly #options: EmbeddedPostgresOptions
+  readonly #logger: Logger
+  readonly #stopping = new AbortController()
+  #server: EmbeddedServer | undefined
+  #lease: Lease | undefined
+  #recovering: Promise<void> | undefined
+
+  /** @param options  `dir` is shared by all who name it, and belongs to one machine */
+  constructor(options: EmbeddedPostgresOptions) {
+    this.#options = options
+    this.#logger = options.logger.scope('database')
+  }
+
+  /**
+   * Initialises the directory on first use, starts the server if it does not run, and holds it until `stop`. A
+   * server that dies meanwhile is started again on the same port: pooled connections heal by themselves.
+   *
+   * @throws {NoEmbeddedPostgres} when it can't run on this platform or in this directory
+   * @throws {EmbeddedPostgresFailed} when it did not start; the message has the server's own last words
+   */
+  async start(): Promise<ServerAddress> {
+    const server = await EmbeddedServer.open(this.#options)
+    this.#server = server
+    return this.#enter(server)
+  }
+
+  /** Leaves the server to its other users, or stops it when there are none. Never throws for a server that is gone. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#recovering
+    const lease = this.#lease
+    this.#lease = undefined
+    if (!lease || !this.#server) return
+    try {
+      if (await lease.leave()) {
+        await this.#server.stop()
+        this.#logger.info('embedded postgres stopped', { dir: this.#server.dir })
+      }
+    } catch (error) {
+      this.#logger.warn('embedded postgres could not be left in order', { error })
+    } finally {
+      await lease.end()
+    }
+  }
+
+  /**
+   * Starts the server unless it runs, and takes a lease on it.
+   * @param port  the only port that will do, once others have been told it
+   */
+  async #enter(server: EmbeddedServer, port?: number): Promise<ServerAddress> {
+    const { clock, random } = this.#options
+    const deadline = clock.monotonic() + enterLimitMs
+    const lock = { path: join(server.dir, 'lock'), clock, random }
+    while (!this.#stopping.signal.aborted) {
+      const running =
+        (await server.port()) ??
+        (await withLockFile(lock, async () => {
+          await server.initialise()
+          return server.start(port)
+        }))
+      const address = await server.address(running)
+      if (await this.#tryLease(server, address, deadline)) return address
+      await clock.sleep(enterPollMs, this.#stopping.signal)
+    }
+    throw new EmbeddedPostgresFailed(`the embedded Postgres in ${server.dir} is not waited for: stopping`)
+  }
+
+  /** False when the server is being stopped, or is gone again: it is to be started anew. */
+  async #tryLease(server: EmbeddedServer, address: ServerAddress, deadline: number): Promise<boolean> {
+    let cause: unknown
+    try {
+      const lease = await Lease.take(address, () => {
+        this.#recovering = this.#recover(server, address.port)
+      })
+      this.#lease = lease
+      if (lease) return true
+    } catch (error) {
+      cause = error
+    }
+    // 28P01 invalid_password: trying again won't help.
+    if (codeOf(cause) !== '28P01' && this.#options.clock.monotonic() < deadline) return false
+    throw new EmbeddedPostgresFailed(
+      `the embedded Postgres in ${server.dir} runs on port ${address.port} and can't be used`,
+      { cause, hint: `read ${join(server.dir, 'log')}` },
+    )
+  }
+
+  async #recover(server: EmbeddedServer, port: number): Promise<void> {
+    const { clock, random } = this.#options
+    const { signal } = this.#stopping
+    this.#lease = undefined
+    this.#logger.warn('embedded postgres is gone, starting it again', { dir: server.dir })
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const address = await this.#enter(server, port)
+        if (address.port === port) return this.#logger.info('embedded postgres is back', { port })
+        // Another node started it while our port was taken.
+        return this.#logger.error('embedded postgres is back on another port: restart this node', {
+          port: address.port,
+          was: port,
+        })
+      } catch (error) {
+        if (signal.aborted) return
+        this.#logger.error('embedded postgres could not be started again', { error, attempt })
+        await clock.sleep(backoffMs(attempt, recovery, random), signal)
+      }
+    }
+  }
+}
