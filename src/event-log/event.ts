@@ -39,3 +39,19 @@ export interface Change {
 export function parseChange(event: LogEvent): Change {
   return JSON.parse(event.body) as Change
 }
+
+/** Whether the event tells every node to load anew. Few do, so bodies are not parsed for it in vain. */
+export function isReset(event: LogEvent): boolean {
+  return event.body.includes('"reset"') && parseChange(event).operation === 'reset'
+}
+
+/** `events` cut into transactions, in order. */
+export function transactionsOf(events: readonly LogEvent[]): readonly LogEvent[][] {
+  const transactions: LogEvent[][] = []
+  for (const event of events) {
+    const current = transactions.at(-1)
+    if (current?.[0]?.first === event.first) current.push(event)
+    else transactions.push([event])
+  }
+  return transactions
+}

@@ -1,0 +1,277 @@
+// Keeps one node in step with the log: everything in order, each event once, or a recorded jump.
+import { type BackoffOptions, backoffMs } from '../base/backoff.ts'
+import { type Clock, within } from '../base/clock.ts'
+import { codeOf } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Random } from '../base/random.ts'
+import type { Position, Stamp } from '../base/stamp.ts'
+import { continues } from './digest.ts'
+import { NotReached } from './errors.ts'
+import { isReset, type LogEvent, transactionsOf } from './event.ts'
+import type { EventLog, Subscriber } from './event-log.ts'
+
+export interface FollowerParts {
+  readonly log: EventLog
+  readonly subscriber: Subscriber
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** What a follower has done since it was made, for status and metrics. Only ever rising. */
+export interface FollowerCounts {
+  readonly events: number
+  readonly transactions: number
+  readonly pulls: number
+  /** Loads by reason, the first one (`start`) included; each but that is a jump. */
+  readonly loads: Readonly<Record<string, number>>
+}
+
+/** Before the first load: below every position of a log, and equal to no digest. */
+const nothing: Stamp = Object.freeze({ position: -1, digest: '' })
+
+/**
+ * While the datastore is away. Every sign of life (a heartbeat that answers, a listener that is back) ends the
+ * wait at once, so the longest one only bounds how often a silent datastore is asked.
+ */
+const retry: BackoffOptions = { firstMs: 50, mostMs: 5000 }
+
+/**
+ * Heads seen above `applied` that are remembered for comparison. They come from answers to reads, of which few
+ * are ahead at a time; when there are more, the newest ones say as much as all.
+ */
+const aheadMax = 64
+
+export class Follower {
+  readonly #parts: FollowerParts
+  #applied: Stamp = nothing
+  #state: 'new' | 'following' | 'stopped' = 'new'
+  /** Why everything is to be loaded anew, if so. */
+  #loadReason: string | undefined
+  #loading = false
+  #pullWanted = false
+  /** Whether the one activity runs: loading or pulling, until there is nothing left to do. */
+  #active = false
+  /** Aborted by a sign of life since the last attempt: ends the wait before the next one. */
+  #wake = new AbortController()
+  /** Digests that were read at positions above `applied`, to be compared there. */
+  readonly #ahead = new Map<Position, string>()
+  readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
+  readonly #caughtUp = Promise.withResolvers<void>()
+  readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Loads, and catches up with the log. Resolves once the node has been at the head, however long the datastore
+   * takes to answer; also when it is stopped before.
+   */
+  start(): Promise<void> {
+    this.#state = 'following'
+    this.reset('start')
+    return this.#caughtUp.promise
+  }
+
+  /** Up to where the log is applied; everything served is at least that new. Position -1 before the first load. */
+  applied(): Stamp {
+    return this.#applied
+  }
+
+  counts(): FollowerCounts {
+    return { ...this.#counts, loads: { ...this.#counts.loads } }
+  }
+
+  /**
+   * The log may have gone on: pulls, unless `position` is applied already. Calls while a pull is under way fold
+   * into one more pull.
+   */
+  nudge(position?: Position): void {
+    this.#wake.abort()
+    if (position !== undefined && position <= this.#applied.position) return
+    this.#pullWanted = true
+    this.#act()
+  }
+
+  /**
+   * Resolves once `position` is applied; pulls at once if it is not. The caller's limit bounds the wait, and the
+   * caller's own bound on requests bounds how many wait.
+   * @throws {NotReached} after `limitMs`
+   */
+  async reach(position: Position, limitMs: number): Promise<void> {
+    if (!this.#mustLoad() && position <= this.#applied.position) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const waiter = { position, resolve }
+    this.#waiters.add(waiter)
+    this.nudge(position)
+    try {
+      const { clock } = this.#parts
+      await within(clock, limitMs, promise, () => new NotReached(position, this.#applied.position, limitMs))
+    } finally {
+      this.#waiters.delete(waiter)
+    }
+  }
+
+  /**
+   * Judges a head that the primary (never a replica) answered. One that is ahead is pulled; one that contradicts
+   * what is applied is another history, and everything is loaded anew.
+   *
+   * @param sentAt    `applied()` when the read was sent. An answer that is only late, because events were applied
+   *                  meanwhile, is not below it, and is ignored.
+   * @param answered  the head in the answer
+   */
+  observe(sentAt: Stamp, answered: Stamp): void {
+    this.#wake.abort()
+    // Loading already; or sent in a history that was left meanwhile.
+    if (this.#mustLoad() || sentAt.position > this.#applied.position) return
+    const known = [sentAt, this.#applied].find(({ position }) => position === answered.position)
+    if (answered.position < sentAt.position || (known && known.digest !== answered.digest)) {
+      this.reset('other-history')
+    } else if (answered.position > this.#applied.position) {
+      this.#expect(answered)
+      this.nudge(answered.position)
+    }
+  }
+
+  /** Forgets all and loads anew. */
+  reset(reason: string): void {
+    this.#wake.abort()
+    this.#loadReason ??= reason
+    this.#act()
+  }
+
+  /** Nothing is applied from now on; a read that is under way ends by itself and is ignored. */
+  stop(): void {
+    this.#state = 'stopped'
+    this.#wake.abort()
+    this.#caughtUp.resolve()
+  }
+
+  #mustLoad(): boolean {
+    return this.#loading || this.#loadReason !== undefined
+  }
+
+  #act(): void {
+    if (this.#active || this.#state !== 'following') return
+    this.#active = true
+    void this.#run()
+  }
+
+  /** The only place that loads and pulls, one step after the other. Never rejects. */
+  async #run(): Promise<void> {
+    for (let setbacks = 0; this.#state === 'following' && (this.#mustLoad() || this.#pullWanted); ) {
+      this.#wake = new AbortController()
+      try {
+        if (this.#loadReason !== undefined) await this.#load(this.#loadReason)
+        else if (await this.#pull()) setbacks = 0
+        // What was just loaded was contradicted again: no reason to hurry.
+        else if (setbacks++ > 0) await this.#pause(setbacks)
+      } catch (error) {
+        this.#report(error, setbacks)
+        await this.#pause(setbacks++)
+      }
+    }
+    // In the same tick as the last look at what is wanted, or a nudge in between would be lost.
+    this.#active = false
+  }
+
+  async #load(reason: string): Promise<void> {
+    const before = this.#applied.position
+    this.#loadReason = undefined
+    this.#loading = true
+    try {
+      const stamp = await this.#parts.subscriber.load(reason)
+      if (this.#state !== 'following') return
+      this.#loading = false
+      this.#pullWanted = true
+      this.#ahead.clear()
+      this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
+      this.#advance(stamp)
+      this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })
+    } catch (error) {
+      this.#loadReason ??= reason
+      throw error
+    } finally {
+      this.#loading = false
+    }
+  }
+
+  /** Applies what the log has; false when it has something else than what is applied. */
+  async #pull(): Promise<boolean> {
+    this.#pullWanted = false
+    const from = this.#applied
+    const page = await this.#parts.log.read(from).catch((error) => {
+      this.#pullWanted = true
+      throw error
+    })
+    this.#counts.pulls++
+    if (this.#state !== 'following') return true
+    // A reset that was asked for meanwhile makes the page worthless.
+    if (this.#loadReason !== undefined) return false
+    if (page.kind === 'jump') this.#loadReason = page.reason
+    else if (page.kind === 'other-history' || !continues(from, page.events))
+      this.#loadReason = 'other-history'
+    else this.#apply(page.events, page.more)
+    return this.#loadReason === undefined
+  }
+
+  #apply(events: readonly LogEvent[], more: boolean): void {
+    for (const transaction of transactionsOf(events)) {
+      // What is loaded next is read from the primary after this, so it is at or past the reset; what follows in
+      // this page is in it, or is pulled again from there.
+      if (transaction.some(isReset)) this.#loadReason = 'reset'
+      else this.#applyWhole(transaction)
+      if (this.#loadReason !== undefined) return
+    }
+    this.#pullWanted ||= more
+    if (!this.#pullWanted) this.#caughtUp.resolve()
+  }
+
+  #applyWhole(transaction: readonly LogEvent[]): void {
+    const { position, digest } = transaction.at(-1) as LogEvent
+    try {
+      this.#parts.subscriber.apply(transaction)
+    } catch (error) {
+      // Half applied: what is cached can't be trusted.
+      this.#parts.logger.error('applying a transaction failed', { error, position })
+      this.#loadReason = 'apply-failed'
+      return
+    }
+    this.#counts.events += transaction.length
+    this.#counts.transactions++
+    this.#advance({ position, digest })
+  }
+
+  #advance(stamp: Stamp): void {
+    this.#applied = stamp
+    for (const [position, digest] of this.#ahead) {
+      if (position > stamp.position) continue
+      this.#ahead.delete(position)
+      if (position === stamp.position && digest !== stamp.digest) this.#loadReason = 'other-history'
+    }
+    if (this.#loadReason !== undefined) return
+    for (const waiter of this.#waiters) if (waiter.position <= stamp.position) waiter.resolve()
+  }
+
+  /** Heads are ends of transactions, so `applied` will stop at this very position. */
+  #expect({ position, digest }: Stamp): void {
+    const expected = this.#ahead.get(position)
+    if (expected !== undefined && expected !== digest) this.reset('other-history')
+    else this.#ahead.set(position, digest)
+    if (this.#ahead.size > aheadMax) this.#ahead.delete(this.#ahead.keys().next().value as Position)
+  }
+
+  #report(error: unknown, setbacks: number): void {
+    const { logger } = this.#parts
+    const sentence = this.#loadReason === undefined ? 'could not pull the log' : 'could not load anew'
+    if (codeOf(error) !== 'datastore-away') logger.error(sentence, { error })
+    else if (setbacks === 0) logger.warn(sentence, { error })
+    else logger.debug(sentence, { error })
+  }
+
+  async #pause(setbacks: number): Promise<void> {
+    const { clock, random } = this.#parts
+    await clock.sleep(backoffMs(setbacks, retry, random), this.#wake.signal)
+  }
+}

@@ -1,0 +1,14 @@
+import { expect } from 'chai'
+import { benchmarks, runBenchmark } from './bench.ts'
+
+describe('the benchmarks', () => {
+  it('all run, at toy size', async function () {
+    this.timeout(120_000)
+    const names = await benchmarks()
+    expect(names).to.include('log')
+    for (const name of names)
+      expect(await runBenchmark(name, { toy: true }), name)
+        .to.be.a('string')
+        .and.not.equal('')
+  })
+})

@@ -1,0 +1,47 @@
+// Runs one benchmark: `npm run bench -- <name> [--toy]`. Each lies beside this file under its name and exports
+// `bench`; toy size shows in seconds that it still works, and says nothing about speed.
+import { readdir } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { removeServers } from '../support/postgres.ts'
+
+export interface BenchOptions {
+  readonly toy: boolean
+}
+
+export interface Benchmark {
+  /** Measures, and returns what to print. */
+  bench(options: BenchOptions): Promise<string>
+}
+
+/** Names of all benchmarks. */
+export async function benchmarks(): Promise<string[]> {
+  const files = await readdir(import.meta.dirname)
+  return files.flatMap((file) => /^(?!bench\.|.*\.test\.)(.+)\.ts$/.exec(file)?.[1] ?? []).sort()
+}
+
+/** Runs one, and stops whatever servers it started. */
+export async function runBenchmark(name: string, options: BenchOptions): Promise<string> {
+  const { bench } = (await import(`./${name}.ts`)) as Benchmark
+  return bench(options)
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    options: { toy: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  const names = await benchmarks()
+  const name = positionals[0]
+  if (name === undefined || !names.includes(name)) {
+    process.stderr.write(`usage: npm run bench -- <${names.join('|')}> [--toy]\n`)
+    process.exitCode = 2
+    return
+  }
+  try {
+    process.stdout.write(`${await runBenchmark(name, { toy: values.toy })}\n`)
+  } finally {
+    await removeServers()
+  }
+}
+
+if (import.meta.main) await main()

@@ -1,0 +1,81 @@
+// A wire between a client and a server that a test can cut, stop up, or watch.
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+export class TcpProxy {
+  /** Told what a client sends before it is passed on. */
+  onRequest: (data: Buffer, wire: Wire) => void = () => {}
+  readonly port: number
+  readonly #server: ReturnType<typeof createServer>
+  readonly #wires = new Set<Wire>()
+
+  private constructor(server: ReturnType<typeof createServer>) {
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+  }
+
+  static async to(host: string, port: number): Promise<TcpProxy> {
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const proxy = new TcpProxy(server)
+    server.on('connection', (client) => proxy.#join(client, connect(port, host)))
+    return proxy
+  }
+
+  /** Cuts every connection. */
+  cut(): void {
+    for (const wire of this.#wires) wire.cut()
+  }
+
+  /** From now on nothing gets through on what is connected, and nobody is told. */
+  blackHole(): void {
+    for (const wire of this.#wires) wire.deaf()
+  }
+
+  async stop(): Promise<void> {
+    this.cut()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #join(client: Socket, server: Socket): void {
+    let answering = true
+    const wire: Wire = {
+      mute: () => {
+        answering = false
+      },
+      deaf: () => {
+        client.pause()
+        server.pause()
+      },
+      cut: () => {
+        client.destroy()
+        server.destroy()
+        this.#wires.delete(wire)
+      },
+    }
+    this.#wires.add(wire)
+    client.on('data', (data) => {
+      this.onRequest(data, wire)
+      if (!server.destroyed) server.write(data)
+    })
+    server.on('data', (data) => {
+      if (answering) client.write(data)
+      else wire.cut()
+    })
+    for (const socket of [client, server]) {
+      socket.on('error', () => wire.cut())
+      socket.on('close', () => wire.cut())
+    }
+  }
+}
+
+/** One client's connection. */
+export interface Wire {
+  /** The server still gets what is sent; its next answer is lost, and the connection with it. */
+  mute(): void
+  /** Passes nothing on in either direction. */
+  deaf(): void
+  cut(): void
+}
