@@ -1,0 +1,476 @@
+// Every setting there is. The parser, the environment's names, masking, `troop check` and docs/configuration.md
+// are made from this table and from nothing else; config.ts turns its values into the Config that code reads.
+import type { Address } from '../base/address.ts'
+
+interface Common {
+  /** What it is for, in sentences; what gets better and worse as it grows. */
+  readonly help: string
+  /** Whether `troop reload` applies a change; otherwise it takes a restart. */
+  readonly reload: boolean
+  /** Shown as `******` wherever a configuration is shown. */
+  readonly secret?: true
+  /** A name that older configurations use. */
+  readonly alias?: string
+  /** Accepted, but without effect: the reason, told to whoever sets it. */
+  readonly inert?: string
+}
+
+/**
+ * A default is written as a file would write it and goes through the same parser. A setting without one is
+ * undefined until it is given; `instead` says in words what happens then.
+ */
+export type Setting = Common &
+  (
+    | {
+        type: 'text'
+        default?: string
+        instead?: string
+        choices?: readonly string[]
+        form?: Form
+      }
+    | {
+        type: 'number'
+        default?: number
+        instead?: string
+        unit?: string
+        /** The lowest and highest values that are allowed. */
+        minimum: number
+        maximum?: number
+        whole?: true
+      }
+    | { type: 'boolean'; default: boolean }
+    /** A number with its unit, `250ms`, `1s`, `2m`, `1h`; the value is in milliseconds. */
+    | { type: 'duration'; default?: string; instead?: string; minimum: string }
+    /** `host:port`; port 0 lets the system choose. */
+    | { type: 'address'; default: string }
+    /** `IPv4:port`. */
+    | { type: 'ip-address'; default?: string; instead?: string }
+    /** A file or directory; `~/` is the home directory, other relative paths start at the current directory. */
+    | { type: 'path'; default?: string; instead?: string }
+    /** A path of a file that must be readable when the configuration is read. */
+    | { type: 'file'; instead?: string }
+    /** Texts. `items` says what each must be. `single`: one text stands for a list of one. */
+    | { type: 'list'; default: readonly string[]; single?: true; items?: Form }
+    /** Whatever it is, it is not read. */
+    | { type: 'ignored'; inert: string }
+  )
+
+/** Texts that mean something: parse.ts says for each what is wrong with one. */
+export type Form = 'ip-or-cidr' | 'origin' | 'key' | 'token' | 'postgres-url'
+
+/** Read, checked and shown, so that a configuration needs no change when the time comes. */
+const notBefore = 'this version does not use it'
+
+export const settings = {
+  working_dir: {
+    type: 'path',
+    default: '~/.troop',
+    alias: 'nginx_working_dir',
+    reload: false,
+    help: "Where a node keeps its name, pid, control token and logs. One node per directory: the directory is the node's identity, so a restart keeps its name.",
+  },
+  workers: {
+    type: 'number',
+    instead: 'one per core',
+    minimum: 1,
+    maximum: 256,
+    whole: true,
+    reload: false,
+    help: 'Threads that serve proxied traffic. More use more cores and memory: each has a cache of its own.',
+  },
+  custom_plugins: {
+    type: 'list',
+    default: [],
+    reload: true,
+    help: 'Plugins to load besides the shipped ones: names of installed modules, or paths, which start at the directory of the configuration file.',
+  },
+  memory_cache_size: {
+    type: 'number',
+    default: 128,
+    unit: 'MB',
+    minimum: 32,
+    reload: false,
+    help: 'Memory for cached entities, by estimated size. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
+  },
+  log_level: {
+    type: 'text',
+    default: 'info',
+    choices: ['debug', 'info', 'warn', 'error'],
+    reload: false,
+    help: 'Lines below this level are not logged. `debug` logs each event.',
+  },
+
+  proxy_listen: {
+    type: 'address',
+    default: '0.0.0.0:8000',
+    reload: false,
+    help: 'Where proxied traffic comes in.',
+  },
+  proxy_listen_ssl: {
+    type: 'address',
+    default: '0.0.0.0:8443',
+    reload: false,
+    help: 'Where proxied traffic comes in over TLS.',
+    inert: notBefore,
+  },
+  ssl_cert_path: {
+    type: 'file',
+    instead: 'a generated certificate',
+    reload: true,
+    help: 'Certificate chain (PEM) for `proxy_listen_ssl`. Needs `ssl_key_path`.',
+    inert: notBefore,
+  },
+  ssl_key_path: {
+    type: 'file',
+    instead: 'a generated key',
+    reload: true,
+    help: 'Private key (PEM) of `ssl_cert_path`.',
+    inert: notBefore,
+  },
+  trusted_ips: {
+    type: 'list',
+    default: [],
+    items: 'ip-or-cidr',
+    reload: true,
+    help: 'Addresses and CIDR ranges whose `X-Forwarded-For` is believed. Listing more than your own load balancers lets clients choose the address that they are seen under.',
+  },
+  'proxy.connect_timeout': {
+    type: 'duration',
+    default: '60s',
+    minimum: '1ms',
+    reload: true,
+    help: 'How long a connection to an upstream may take. Longer waits out slow upstreams and holds more requests open while one is down.',
+  },
+  'proxy.send_timeout': {
+    type: 'duration',
+    default: '60s',
+    minimum: '1ms',
+    reload: true,
+    help: 'How long an upstream may go without taking more of a request.',
+  },
+  'proxy.read_timeout': {
+    type: 'duration',
+    default: '60s',
+    minimum: '1ms',
+    reload: true,
+    help: 'How long an upstream may go without sending more of a response.',
+  },
+  'proxy.min_position_wait': {
+    type: 'duration',
+    default: '1s',
+    minimum: '0ms',
+    reload: true,
+    help: 'How long a request with `X-Troop-Min-Position` waits for the node to get there before it is answered 503.',
+    inert: notBefore,
+  },
+
+  admin_api_listen: {
+    type: 'address',
+    default: '127.0.0.1:8001',
+    reload: false,
+    help: 'Where the Admin API listens. An address that other machines can reach needs `admin_api_token` or `admin_api_insecure`.',
+  },
+  admin_api_token: {
+    type: 'text',
+    instead: 'no token is asked for',
+    form: 'token',
+    secret: true,
+    reload: true,
+    help: 'The bearer token that every Admin API request must carry.',
+  },
+  admin_api_tokens: {
+    type: 'list',
+    default: [],
+    items: 'token',
+    secret: true,
+    reload: true,
+    help: 'More bearer tokens, each accepted like `admin_api_token`: one per caller, or old and new while they are changed.',
+  },
+  admin_api_insecure: {
+    type: 'boolean',
+    default: false,
+    reload: true,
+    help: 'Lets the Admin API listen beyond this machine without a token. Whoever reaches the port then owns the gateway.',
+  },
+  admin_api_origins: {
+    type: 'list',
+    default: [],
+    items: 'origin',
+    reload: true,
+    help: 'Web origins (`https://admin.example.com`) whose pages may call the Admin API from a browser.',
+  },
+
+  database: {
+    type: 'text',
+    instead: 'the embedded server, unless a `postgres` connection setting is given',
+    choices: ['postgres'],
+    reload: false,
+    help: 'The kind of datastore. `postgres` uses the server that `postgres.*` names, by default one on this machine.',
+  },
+  'postgres.host': {
+    type: 'text',
+    instead: '127.0.0.1, or the embedded server',
+    reload: false,
+    help: 'Host name, address, or directory of the unix socket of the Postgres server. A direct connection: LISTEN does not pass through a pooler in transaction mode.',
+  },
+  'postgres.port': {
+    type: 'number',
+    instead: '5432',
+    minimum: 1,
+    maximum: 65535,
+    whole: true,
+    reload: false,
+    help: 'Port of the Postgres server.',
+  },
+  'postgres.user': {
+    type: 'text',
+    instead: 'troop',
+    reload: false,
+    help: 'User to connect as. It owns the schema: migrations create tables and triggers.',
+  },
+  'postgres.password': {
+    type: 'text',
+    instead: 'none is sent',
+    secret: true,
+    reload: false,
+    help: 'Password of `postgres.user`.',
+  },
+  'postgres.database': {
+    type: 'text',
+    instead: 'troop',
+    reload: false,
+    help: 'Database to use. It must exist.',
+  },
+  'postgres.ssl.enabled': {
+    type: 'boolean',
+    default: false,
+    reload: false,
+    help: 'Whether connections to Postgres are encrypted.',
+  },
+  'postgres.ssl.verify': {
+    type: 'boolean',
+    default: true,
+    reload: false,
+    help: "Whether the server's certificate and name are checked. Without it, whoever stands between can read and change everything.",
+  },
+  'postgres.ssl.certificate_authority': {
+    type: 'file',
+    instead: "Node's list of authorities",
+    reload: false,
+    help: "Certificates (PEM) of the authorities that may have signed the server's certificate.",
+  },
+  'postgres.pool_size': {
+    type: 'number',
+    default: 10,
+    minimum: 2,
+    maximum: 1000,
+    whole: true,
+    reload: false,
+    help: "Connections of a node to Postgres, besides the one that listens. More serve more admin writes and cache misses at once; nodes × pool size must stay below the server's `max_connections`.",
+  },
+  'postgres.connect_timeout': {
+    type: 'duration',
+    default: '3s',
+    minimum: '10ms',
+    reload: false,
+    help: 'How long connecting, or waiting for a free connection, may take before the datastore counts as away.',
+  },
+  'postgres.query_timeout': {
+    type: 'duration',
+    default: '5s',
+    minimum: '10ms',
+    reload: false,
+    help: 'How long a statement may take before the datastore counts as away. Longer lets big reads finish on a slow server, and lets a silent server go unnoticed for as long. Migrations are exempt.',
+  },
+  'postgres.read_url': {
+    type: 'text',
+    instead: 'all reads go to the primary',
+    form: 'postgres-url',
+    secret: true,
+    reload: false,
+    help: '`postgres://…` of a read replica that fills caches. Its answers carry their position, so one that lags is noticed and the primary asked instead.',
+  },
+  'postgres.embedded_dir': {
+    type: 'path',
+    instead: '`~/.troop/postgres`; for root, whose home the server may not enter, `/var/lib/troop/postgres`',
+    reload: false,
+    help: 'Data of the embedded server, which runs when neither `database` nor a `postgres` connection setting is given. Nodes that name the same directory share one server.',
+  },
+  'log.keep_days': {
+    type: 'number',
+    default: 90,
+    unit: 'days',
+    minimum: 1,
+    reload: true,
+    help: 'Events older than this are pruned from the log, once every node has applied them. More history for people costs room in the datastore.',
+    inert: notBefore,
+  },
+  'log.keep_events': {
+    type: 'number',
+    default: 1_000_000,
+    minimum: 1000,
+    whole: true,
+    reload: true,
+    help: 'Events beyond this many are pruned from the log, once every node has applied them.',
+    inert: notBefore,
+  },
+
+  cluster_listen: {
+    type: 'ip-address',
+    default: '0.0.0.0:7946',
+    reload: false,
+    help: 'Where other nodes connect.',
+    inert: notBefore,
+  },
+  cluster_listen_rpc: {
+    type: 'ip-address',
+    default: '127.0.0.1:7373',
+    reload: false,
+    help: 'Where the command line reaches this node; must be a loopback address. With port 0 the system chooses one and the working directory tells the command line.',
+  },
+  'cluster.auto-join': {
+    type: 'boolean',
+    default: true,
+    reload: false,
+    help: 'Whether the node joins the others that are registered in the datastore.',
+    inert: notBefore,
+  },
+  'cluster.advertise': {
+    type: 'ip-address',
+    instead: 'the host of `cluster_listen`, else the first IPv4 address of this machine',
+    reload: false,
+    help: 'The address under which other nodes reach this one.',
+    inert: notBefore,
+  },
+  'cluster.encrypt': {
+    type: 'list',
+    default: [],
+    single: true,
+    items: 'key',
+    secret: true,
+    reload: false,
+    help: 'Key of the traffic between nodes, 16 or 32 bytes in base64, or a list: the first is used, all are accepted. Without one, nodes use a secret that is kept in the datastore.',
+    inert: notBefore,
+  },
+  'cluster.profile': {
+    type: 'text',
+    default: 'lan',
+    choices: ['wan', 'lan', 'local'],
+    reload: false,
+    help: 'Timing of failure detection: `wan` tolerates slow links and notices failures later, `local` the reverse.',
+    inert: notBefore,
+  },
+  'cluster.ttl_on_failure': {
+    type: 'number',
+    default: 3600,
+    unit: 'seconds',
+    minimum: 60,
+    reload: false,
+    help: 'How long the row of a node that was not heard of stays registered.',
+    inert: notBefore,
+  },
+  'cluster.ack_timeout': {
+    type: 'duration',
+    default: '1s',
+    minimum: '1ms',
+    reload: true,
+    help: 'How long a write waits for all registered nodes. Longer makes more answers complete and slow nodes felt by writers.',
+    inert: notBefore,
+  },
+  'cluster.heartbeat_interval': {
+    type: 'duration',
+    default: '1s',
+    minimum: '50ms',
+    reload: false,
+    help: 'How often the head of the log is read from the datastore, in case nothing else told of a change. One small query per node and interval.',
+  },
+  'cluster.max_staleness': {
+    type: 'duration',
+    instead: 'no bound',
+    minimum: '100ms',
+    reload: false,
+    help: 'For how long a node counts as fresh after it last knew that it had everything.',
+    inert: notBefore,
+  },
+  'cluster.on_stale': {
+    type: 'text',
+    default: 'serve',
+    choices: ['serve', 'refuse'],
+    reload: false,
+    help: 'What a node does with traffic once it is older than `cluster.max_staleness`: go on, or answer 503.',
+    inert: notBefore,
+  },
+  'cluster.purge_on_join': {
+    type: 'text',
+    default: 'all',
+    choices: ['all', 'self'],
+    reload: false,
+    help: 'Whose caches are purged when a node joins: those of all nodes, or its own only.',
+    inert: notBefore,
+  },
+
+  send_anonymous_reports: {
+    type: 'ignored',
+    reload: false,
+    help: 'From Kong 0.8.',
+    inert: 'Troop reports nothing to anybody',
+  },
+  dns_resolver: {
+    type: 'ignored',
+    reload: false,
+    help: 'From Kong 0.8.',
+    inert: "names are resolved by the system's resolver",
+  },
+  dns_resolvers_available: {
+    type: 'ignored',
+    reload: false,
+    help: 'From Kong 0.8.',
+    inert: "names are resolved by the system's resolver",
+  },
+  cassandra: {
+    type: 'ignored',
+    reload: false,
+    help: 'From Kong 0.8.',
+    inert: 'the datastore is Postgres',
+  },
+  nginx: {
+    type: 'ignored',
+    reload: false,
+    help: 'From Kong 0.8.',
+    inert: 'no nginx runs inside',
+  },
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof settings
+
+/** What the parser makes of each type. */
+interface Parsed {
+  text: string
+  number: number
+  boolean: boolean
+  duration: number
+  address: Address
+  'ip-address': Address
+  path: string
+  file: string
+  list: readonly string[]
+  ignored: undefined
+}
+
+/** Every setting under its name: what was given, else its default, else undefined. Durations are in milliseconds. */
+export type Values = {
+  readonly [Name in SettingName]: (typeof settings)[Name] extends { default: unknown }
+    ? Parsed[(typeof settings)[Name]['type']]
+    : Parsed[(typeof settings)[Name]['type']] | undefined
+}
+
+/** The table as a list, in its order. */
+export const settingsList: readonly (readonly [SettingName, Setting])[] = Object.entries(settings) as [
+  SettingName,
+  Setting,
+][]
+
+/** The environment variable of a setting: `postgres.host` is `TROOP_POSTGRES_HOST`. */
+export function environmentName(name: string): string {
+  return `TROOP_${name.replaceAll(/[.-]/g, '_').toUpperCase()}`
+}
