@@ -1,8 +1,8 @@
 // What a plugin is: a value with a name, a priority, a configuration table, entities and phases. It registers
 // nothing and imports nothing of the node; the node lists it in plugins.ts or loads it from `custom_plugins`.
-import type { Migration } from 'kysely'
+import type { Migration } from 'kysely/migration'
 import type { Clock } from '../base/clock.ts'
-import type { Json, JsonObject, Row } from '../base/json.ts'
+import type { JsonObject, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { View } from '../catalog/catalog.ts'
@@ -42,7 +42,11 @@ export interface PluginRequest {
   }
   readonly clientAddress: string
   readonly api: Row
+  /** The client's headers, as they will go upstream; `Host` is the client's, what goes upstream is `host`. */
   readonly headers: PluginHeaders
+  /** The `Host` header that goes upstream. */
+  host: string
+  /** As sent upstream, byte for byte, each byte one char; `path` starts with `/`, `query` has no `?`. */
   path: string
   query: string | undefined
   consumer: Row | null
@@ -81,7 +85,9 @@ export type LogRecord = JsonObject
 
 /**
  * All optional. `access` lets the request pass by returning nothing, answers it by returning an answer, and
- * refuses it by throwing a Refusal. Any other error is a 500 for this request alone.
+ * refuses it by throwing a Refusal. Any other error is a 500 for this request alone. When the configuration
+ * changes under a request, `access` runs again from the start, on a fresh request. `headers` and `log` run for
+ * every request, also for one that an earlier plugin or the gateway answered.
  */
 export interface Phases {
   access?(
@@ -123,4 +129,12 @@ export function definePlugin(definition: Definition): Plugin {
   const open = 'open' in definition ? definition.open : () => definition.phases
   const defaults = { priority: 0, perConsumer: true, entities: [], migrations: {}, config: {} }
   return Object.freeze({ ...defaults, ...definition, open })
+}
+
+/**
+ * Calls `next` with `value`: now if it is here, else when it has come. Keeps a request whose lookups are all in
+ * memory in one tick, where `await` would cost it a turn for each.
+ */
+export function andThen<T, U>(value: T | Promise<T>, next: (value: T) => U | Promise<U>): U | Promise<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
 }

@@ -1,6 +1,7 @@
 // One request on its way through: what came in, and what plugins may see and change before it goes out.
 import type { Readable } from 'node:stream'
 import type { Row } from '../base/json.ts'
+import type { PluginAnswer } from '../plugins/plugin.ts'
 import type { Headers } from './headers.ts'
 
 /** A request as it came in, whoever parsed it. Never changed. */
@@ -11,8 +12,10 @@ export interface Incoming {
   readonly httpVersion: string
   /** Names and values in turn, as received, hop-by-hop ones included. */
   readonly rawHeaders: readonly string[]
-  /** Null when the request has none. */
+  /** Null when the request has none. Nothing is read from the client before somebody reads it. */
   readonly body: Readable | null
+  /** Names and values in turn of the trailer fields; complete once `body` has ended. */
+  readonly trailers: () => readonly string[]
   /** Address of the peer of the connection. */
   readonly remoteAddress: string
   readonly localPort: number
@@ -29,8 +32,10 @@ export interface ProxyRequest {
   readonly clientAddress: string
   /** The matched API. */
   readonly api: Row
-  /** Headers that will go upstream. */
+  /** The client's headers, as they will go upstream; `Host` goes as `host` says. */
   readonly headers: Headers
+  /** The `Host` header that goes upstream. */
+  host: string
   /** Path as sent upstream, without query; starts with `/`. */
   path: string
   /** Query string as sent upstream, without `?`; undefined when there is none. */
@@ -41,9 +46,4 @@ export interface ProxyRequest {
 }
 
 /** An answer that the gateway or a plugin gives instead of the upstream's. */
-export interface Answer {
-  readonly status: number
-  /** An object is sent as JSON with a newline at its end; undefined sends no body. */
-  readonly body?: object | string | undefined
-  readonly headers?: Readonly<Record<string, string>>
-}
+export type Answer = PluginAnswer

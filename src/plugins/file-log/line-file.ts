@@ -1,0 +1,119 @@
+// A file that lines are appended to without ever holding up whoever has them.
+import { constants } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+
+/** Text kept while the disk is slow: some ten thousand records. What comes on top is dropped and counted. */
+const queuedCharsMax = 16 * 1024 * 1024
+
+/** How often it is looked whether the file was moved away; a rotation loses nothing, it is only seen later. */
+const checkEveryMs = 1000
+
+/** How long a file that can't be written to is left alone, and how often that is said. */
+const retryAfterMs = 1000
+const sayEveryMs = 10_000
+
+/** How long `close` waits for the disk. */
+const closeWithinMs = 5000
+
+// The system puts each write at the end of the file, so that threads do not overwrite each other. Opening a pipe
+// that nobody reads must fail rather than wait: it would take one of the few threads that Node has for files.
+const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
+
+export interface LineFileHost {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export class LineFile {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #logger: Logger
+  #handle: FileHandle | undefined
+  #queued: string[] = []
+  #queuedChars = 0
+  /** The write that is going on; it takes what is queued until nothing is. */
+  #writing: Promise<void> | undefined
+  #dropped = 0
+  #checkedAt = Number.NEGATIVE_INFINITY
+  #failedAt = Number.NEGATIVE_INFINITY
+  #saidAt = Number.NEGATIVE_INFINITY
+
+  constructor(path: string, { clock, logger }: LineFileHost) {
+    this.#path = path
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  /** Queues `line`, without its newline; never throws. */
+  append(line: string): void {
+    const failing = this.#clock.monotonic() - this.#failedAt < retryAfterMs
+    if (failing || this.#queuedChars + line.length > queuedCharsMax) {
+      this.#drop(1)
+      return
+    }
+    this.#queued.push(line)
+    this.#queuedChars += line.length
+    this.#writing ??= this.#writeAll()
+  }
+
+  /** Writes what is queued and closes the file; gives up on a disk that does not answer in time. */
+  async close(): Promise<void> {
+    const written = this.#writing ?? Promise.resolve()
+    const late = () => new Error(`${this.#path} took no more lines within ${closeWithinMs} ms`)
+    await within(this.#clock, closeWithinMs, written, late)
+    await this.#release()
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#queued.length > 0) {
+      const lines = this.#queued
+      this.#queued = []
+      const chars = this.#queuedChars
+      try {
+        await (await this.#current()).appendFile(`${lines.join('\n')}\n`)
+      } catch (error) {
+        this.#failedAt = this.#clock.monotonic()
+        await this.#release()
+        this.#drop(lines.length, error)
+      }
+      // What is being written counts until it is.
+      this.#queuedChars -= chars
+    }
+    this.#writing = undefined
+  }
+
+  /** The file that has the path now: opened anew when the one we hold was moved away or deleted. */
+  async #current(): Promise<FileHandle> {
+    const now = this.#clock.monotonic()
+    if (this.#handle && now - this.#checkedAt >= checkEveryMs) {
+      this.#checkedAt = now
+      const [held, named] = await Promise.all([this.#handle.stat(), stat(this.#path).catch(() => undefined)])
+      if (held.ino !== named?.ino || held.dev !== named.dev) await this.#release()
+    }
+    if (!this.#handle) {
+      this.#handle = await open(this.#path, flags, 0o644)
+      this.#checkedAt = now
+    }
+    return this.#handle
+  }
+
+  async #release(): Promise<void> {
+    const handle = this.#handle
+    this.#handle = undefined
+    // A handle that fails to close is gone all the same.
+    await handle?.close().catch(() => {})
+  }
+
+  #drop(lines: number, error?: unknown): void {
+    this.#dropped += lines
+    const now = this.#clock.monotonic()
+    if (now - this.#saidAt < sayEveryMs) return
+    this.#saidAt = now
+    const fields = { path: this.#path, dropped: this.#dropped, ...(error !== undefined && { error }) }
+    this.#dropped = 0
+    this.#logger.error('log records were dropped: the file does not take them', fields)
+  }
+}

@@ -1,0 +1,98 @@
+// The plugins that a node has: the shipped ones, and those that `custom_plugins` names.
+import { createRequire } from 'node:module'
+import { isAbsolute, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { codeOf, describeError, TroopError } from '../base/errors.ts'
+import { fileLog } from './file-log/file-log.ts'
+import { keyAuth } from './key-auth/key-auth.ts'
+import type { Plugin } from './plugin.ts'
+
+/** Listed by hand, in the order that decides between equal priorities. */
+export const shippedPlugins: readonly Plugin[] = [keyAuth, fileLog]
+
+/**
+ * The shipped plugins, then the custom ones in the order in which they are named.
+ *
+ * @param customNames  names of shipped plugins (nothing happens), names of packages, or paths that start with
+ *                     `.` or `/`
+ * @param fromDir      where paths start and packages are looked for
+ * @throws {TroopError} `plugin-not-installed` when there is no such module, `plugin-broken` with the cause when
+ *                      it can't be loaded or does not export a plugin
+ */
+export async function loadPlugins(
+  customNames: readonly string[],
+  fromDir: string,
+): Promise<readonly Plugin[]> {
+  const plugins = new Map(shippedPlugins.map((plugin) => [plugin.name, plugin]))
+  for (const name of customNames) {
+    if (plugins.has(name)) continue
+    const plugin = await loadPlugin(name, fromDir)
+    const other = plugins.get(plugin.name)
+    if (other && other !== plugin) throw broken(name, `there is a plugin ${plugin.name} already`)
+    plugins.set(plugin.name, plugin)
+  }
+  return [...plugins.values()]
+}
+
+async function loadPlugin(name: string, fromDir: string): Promise<Plugin> {
+  const specifier = locate(name, fromDir)
+  let module: { default?: unknown; plugin?: unknown }
+  try {
+    module = await import(specifier)
+  } catch (cause) {
+    // Only the module itself being absent; one that imports something absent is broken.
+    if (codeOf(cause) === 'ERR_MODULE_NOT_FOUND' && describeError(cause).includes(`'${bare(specifier)}'`)) {
+      throw notInstalled(name, cause)
+    }
+    throw broken(name, 'it failed to load', cause)
+  }
+  const plugin = module.plugin ?? module.default
+  const fault = faultOf(plugin)
+  if (fault) throw broken(name, fault)
+  return plugin as Plugin
+}
+
+/** What `import` takes: packages are found from `fromDir`, not from where Troop is installed. */
+function locate(name: string, fromDir: string): string {
+  if (name.startsWith('.') || isAbsolute(name)) return pathToFileURL(resolve(fromDir, name)).href
+  try {
+    return pathToFileURL(createRequire(resolve(fromDir, 'troop.yml')).resolve(name)).href
+  } catch {
+    // Not there, or for `import` only: import itself can tell.
+    return name
+  }
+}
+
+/** As Node's message has it: a path, or the name of a package. */
+function bare(specifier: string): string {
+  return specifier.startsWith('file:') ? decodeURIComponent(new URL(specifier).pathname) : specifier
+}
+
+/** What keeps `value` from being a plugin; see plugin.ts. */
+function faultOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null)
+    return 'it exports no plugin, neither as default nor as `plugin`'
+  const { name, priority, perConsumer, config, entities, migrations, open } = value as Record<string, unknown>
+  const isTable = (table: unknown) => typeof table === 'object' && table !== null && !Array.isArray(table)
+  if (typeof name !== 'string' || !/^[a-z0-9-]+$/.test(name)) {
+    return 'its name must be text of lower-case letters, digits and -'
+  }
+  if (typeof priority !== 'number' || !Number.isFinite(priority)) return 'its priority must be a number'
+  if (typeof perConsumer !== 'boolean') return 'perConsumer must be true or false'
+  if (!isTable(config)) return 'its config must be a table of fields'
+  if (!Array.isArray(entities)) return 'its entities must be a list'
+  if (!isTable(migrations)) return 'its migrations must be a table'
+  return typeof open === 'function' ? undefined : 'open must be a function; definePlugin makes one of phases'
+}
+
+function notInstalled(name: string, cause: unknown): TroopError {
+  return new TroopError(
+    'plugin-not-installed',
+    `The following plugin has been enabled in the configuration but it is not installed on the system: ${name}`,
+    { cause, hint: 'install it, or take it out of custom_plugins' },
+  )
+}
+
+function broken(name: string, why: string, cause?: unknown): TroopError {
+  return new TroopError('plugin-broken', `the plugin ${name} cannot be used: ${why}`, { cause })
+}

@@ -1,0 +1,62 @@
+// Who is calling, when proxies that we trust stand in between.
+import { BlockList, isIP } from 'node:net'
+import { TroopError } from '../base/errors.ts'
+
+/** @param forwardedFor  the values of `X-Forwarded-For`, in order; only asked for when the peer is trusted */
+export type ClientAddress = (peer: string, forwardedFor: () => readonly string[]) => string
+
+/**
+ * Makes the rule for one list of trusted peers: from the right end of `X-Forwarded-For` the first address that
+ * is not trusted, or the leftmost. What an untrusted peer says counts for nothing.
+ * @param trusted  addresses and ranges, e.g. `10.0.0.0/8`, `::1`
+ * @throws {TroopError} `trusted-ips` naming a value that is neither
+ */
+export function clientAddressRule(trusted: readonly string[]): ClientAddress {
+  if (trusted.length === 0) return (peer) => plain(peer)
+  const list = new BlockList()
+  for (const text of trusted) add(list, text)
+  return (peer, forwardedFor) => {
+    let client = plain(peer)
+    if (!isTrusted(list, client)) return client
+    const claims = forwardedFor().flatMap((value) => value.split(','))
+    for (const claim of claims.reverse()) {
+      const address = plain(withoutPort(claim.trim()))
+      // Beyond something that is no address nobody can be trusted to have told the truth.
+      if (isIP(address) === 0) return client
+      client = address
+      if (!isTrusted(list, client)) return client
+    }
+    return client
+  }
+}
+
+function add(list: BlockList, text: string): void {
+  const [address = '', bits, more] = text.trim().split('/')
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+  const most = family === 'ipv6' ? 128 : 32
+  const valid = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most)
+  if (isIP(address) === 0 || !valid || more !== undefined) {
+    throw new TroopError('trusted-ips', `trusted_ips: expected an address or a range, got "${text}"`, {
+      hint: 'write 10.1.2.3, 10.0.0.0/8 or fd00::/8',
+    })
+  }
+  list.addSubnet(address, bits === undefined ? most : Number(bits), family)
+}
+
+function isTrusted(list: BlockList, address: string): boolean {
+  const family = isIP(address)
+  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** An IPv4 address that came through an IPv6 socket is written as IPv4; a zone is dropped. */
+function plain(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  return mapped?.[1] ?? address.split('%', 1)[0] ?? ''
+}
+
+/** Some proxies write `1.2.3.4:5678` or `[::1]:5678`. */
+function withoutPort(text: string): string {
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)
+  if (bracketed) return bracketed[1] as string
+  return /^\d+\.\d+\.\d+\.\d+:\d+$/.test(text) ? text.slice(0, text.indexOf(':')) : text
+}

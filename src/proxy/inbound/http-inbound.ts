@@ -1,0 +1,266 @@
+// Clients over HTTP/1.1 on node:http: its strict parser faces the untrusted side.
+import { once } from 'node:events'
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { type Address, formatAddress } from '../../base/address.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
+import { codeOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { type Counter, Counters } from '../counters.ts'
+import { ListenFailed } from '../errors.ts'
+import type { Incoming } from '../request.ts'
+import { HttpReply } from './http-reply.ts'
+import type { Handler, Inbound } from './inbound.ts'
+
+export interface HttpInboundOptions {
+  readonly handler: Handler
+  readonly clock: Clock
+  readonly logger: Logger
+  /** `troop/<version>`, for answers to what can't be read as a request. */
+  readonly product: string
+  /** See counters.ts. */
+  readonly counters: Float64Array
+  /** Several threads listen on one port and the system spreads connections. Default false. */
+  readonly reusePort?: boolean
+  /** How long an idle connection is kept, a head may take, and a client may stand still. Default 60,000. */
+  readonly timeoutMs?: number
+  /** What `stop` gives to open requests. Default 1,000. */
+  readonly graceMs?: number
+}
+
+/** Heads longer than this are answered 431. The contract's web server took 32 KiB too. */
+const headBytesMax = 32 * 1024
+
+/** Connections that the system holds until they are accepted; below the usual somaxconn of 4,096 it has no effect. */
+const backlog = 4096
+
+export class HttpInbound implements Inbound {
+  readonly #options: HttpInboundOptions
+  readonly #clock: Clock
+  readonly #counters: Counters
+  readonly #server: Server
+  readonly #connections = new Map<Socket, Connection>()
+  readonly #timeoutMs: number
+  #draining = false
+  #sweep: Timer | undefined
+
+  constructor(options: HttpInboundOptions) {
+    const { timeoutMs = 60_000 } = options
+    this.#options = options
+    this.#clock = options.clock
+    this.#counters = new Counters(options.counters)
+    this.#timeoutMs = timeoutMs
+    this.#server = http.createServer({
+      insecureHTTPParser: false,
+      maxHeaderSize: headBytesMax,
+      keepAliveTimeout: timeoutMs,
+      headersTimeout: timeoutMs,
+      // A whole upload may take as long as it likes, as long as it moves: see #check.
+      requestTimeout: 0,
+      connectionsCheckingInterval: sweepMs(timeoutMs),
+      noDelay: true,
+    })
+    // All fields are kept: by default what comes after the 2,000th would silently be dropped.
+    this.#server.maxHeadersCount = 0
+    this.#server.on('connection', (socket: Socket) => this.#connected(socket))
+    this.#server.on('request', (request, response) => this.#take(request, response))
+    this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
+    this.#server.on('clientError', (error, socket) => this.#refuse(error, socket as Socket))
+  }
+
+  async start(listen: Address): Promise<Address> {
+    const { host, port } = listen
+    await new Promise<void>((resolve, reject) => {
+      const failed = (cause: Error) => reject(new ListenFailed(formatAddress(listen), cause))
+      this.#server.once('error', failed)
+      this.#server.listen({ host, port, backlog, reusePort: this.#options.reusePort ?? false }, () => {
+        this.#server.off('error', failed)
+        // Running out of descriptors, for one: the listener lives on, the connection is lost.
+        this.#server.on('error', (error) => this.#options.logger.error('a connection was lost', { error }))
+        resolve()
+      })
+    })
+    this.#schedule()
+    return { host, port: (this.#server.address() as AddressInfo).port }
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const [socket, { replies }] of this.#connections) if (replies.size === 0) socket.destroy()
+    await closed
+    // The server forgets a connection a moment before its end is told.
+    await Promise.all([...this.#connections.keys()].map((socket) => once(socket, 'close')))
+    this.#sweep?.cancel()
+  }
+
+  async stop(): Promise<void> {
+    const { graceMs = 1000 } = this.#options
+    const cut = this.#clock.after(graceMs, () => {
+      for (const socket of this.#connections.keys()) socket.destroy()
+    })
+    await this.drain()
+    cut.cancel()
+  }
+
+  #connected(socket: Socket): void {
+    for (const counter of ['accepted', 'handled', 'active', 'reading'] as const)
+      this.#counters.add(counter, 1)
+    const connection = new Connection(this.#clock.monotonic())
+    this.#connections.set(socket, connection)
+    socket.once('close', () => {
+      this.#connections.delete(socket)
+      this.#counters.add('active', -1)
+      this.#counters.add(connection.state, -1)
+    })
+    if (this.#draining) socket.destroy()
+  }
+
+  /**
+   * The client waits to be asked for its body: that is done when somebody wants it. If nobody does, node:http
+   * closes after the answer, since what would come next could be the body or another request.
+   */
+  #takeExpecting(request: IncomingMessage, response: ServerResponse): void {
+    request.once('resume', () => {
+      if (!response.headersSent && !response.destroyed) response.writeContinue()
+    })
+    this.#take(request, response)
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request
+    // An upload that breaks off is told by the reply's close; unheard, it would end the process.
+    request.on('error', () => {})
+    if (isFramedStrangely(request)) {
+      this.#answerRaw(socket, '501 Not Implemented')
+      return
+    }
+    const connection = this.#connections.get(socket) as Connection
+    this.#counters.add('requests', 1)
+    this.#enter(connection, 'writing')
+    const reply = new HttpReply(request, response, () => this.#draining)
+    connection.replies.add(reply)
+    connection.movedAt = this.#clock.monotonic()
+    response.once('close', () => {
+      // A client that still sends is heard out: cut, it might never see the answer.
+      if (!reply.isHeardOut && !socket.destroyed) {
+        reply.lingersSince = this.#clock.monotonic()
+        request.once('close', () => this.#finished(socket, connection, reply))
+      } else this.#finished(socket, connection, reply)
+    })
+    this.#options.handler(incomingOf(request, this.#clock.now()), reply)
+  }
+
+  #finished(socket: Socket, connection: Connection, reply: HttpReply): void {
+    connection.replies.delete(reply)
+    if (connection.replies.size > 0) return
+    connection.movedAt = this.#clock.monotonic()
+    if (socket.destroyed) return
+    this.#enter(connection, 'waiting')
+    if (this.#draining) socket.destroySoon()
+  }
+
+  #enter(connection: Connection, state: Connection['state']): void {
+    this.#counters.add(connection.state, -1)
+    this.#counters.add(state, 1)
+    connection.state = state
+  }
+
+  /** What the parser refuses, or what took too long to come. */
+  #refuse(error: Error, socket: Socket): void {
+    const code = codeOf(error) ?? ''
+    if (code === 'ECONNRESET') socket.destroy()
+    else this.#answerRaw(socket, statusOfError[code] ?? '400 Bad Request')
+  }
+
+  /** Answers what never became a request, unless that would fall into the middle of another reply. */
+  #answerRaw(socket: Socket, status: string): void {
+    const busy = (this.#connections.get(socket)?.replies.size ?? 0) > 0
+    if (busy || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const body = `${JSON.stringify({ message: status.slice(4) })}\n`
+    const head = [
+      `HTTP/1.1 ${status}`,
+      `Server: ${this.#options.product}`,
+      'Content-Type: application/json; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    socket.destroySoon()
+  }
+
+  /** One timer looks after all connections: a timer for each would cost more than it is worth. */
+  #schedule(): void {
+    this.#sweep = this.#clock.after(sweepMs(this.#timeoutMs), () => {
+      const now = this.#clock.monotonic()
+      for (const [socket, connection] of this.#connections) this.#check(socket, connection, now)
+      this.#schedule()
+    })
+  }
+
+  /** Cuts a client that stands still in the middle of its upload, or of what it is sent. */
+  #check(socket: Socket, connection: Connection, now: number): void {
+    // Who goes on sending what was answered long ago is heard for half the timeout; nginx gives the same 30 s.
+    const lingers = [...connection.replies].some(
+      ({ lingersSince }) => now - lingersSince >= this.#timeoutMs / 2,
+    )
+    if (lingers) {
+      socket.destroy()
+      return
+    }
+    const bytes = socket.bytesRead + socket.bytesWritten
+    const stuck = [...connection.replies].some((reply) => reply.isWaitingForClient)
+    if (bytes !== connection.bytes || !stuck) {
+      connection.bytes = bytes
+      connection.movedAt = now
+    } else if (now - connection.movedAt >= this.#timeoutMs) socket.destroy()
+  }
+}
+
+class Connection {
+  state: Extract<Counter, 'reading' | 'writing' | 'waiting'> = 'reading'
+  readonly replies = new Set<HttpReply>()
+  /** Read and written when last looked at, and when that last changed. */
+  bytes = 0
+  movedAt: number
+
+  constructor(now: number) {
+    this.movedAt = now
+  }
+}
+
+/** A quarter of the timeout is how late it may be noticed. */
+function sweepMs(timeoutMs: number): number {
+  return Math.min(5000, Math.max(10, timeoutMs / 4))
+}
+
+const statusOfError: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+function incomingOf(request: IncomingMessage, receivedAt: number): Incoming {
+  const { socket, headers } = request
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  return {
+    method: request.method as string,
+    target: request.url as string,
+    httpVersion: request.httpVersion,
+    rawHeaders: request.rawHeaders,
+    body: hasBody ? request : null,
+    trailers: () => request.rawTrailers,
+    remoteAddress: socket.remoteAddress ?? '',
+    localPort: socket.localPort ?? 0,
+    encrypted: 'encrypted' in socket,
+    receivedAt,
+  }
+}
+
+/** Codings other than chunks would be lost on the way, and the upstream would take the body for something else. */
+function isFramedStrangely({ headers }: IncomingMessage): boolean {
+  const coding = headers['transfer-encoding']
+  return coding !== undefined && coding.trim().toLowerCase() !== 'chunked'
+}

@@ -1,0 +1,90 @@
+// The way back to one client, on node:http.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { without } from '../hop-by-hop.ts'
+import type { Reply, ReplyWatcher } from './inbound.ts'
+
+const nobody: ReplyWatcher = { drained() {}, closed() {} }
+
+export class HttpReply implements Reply {
+  watcher: ReplyWatcher = nobody
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #socket: Socket
+  readonly #isLast: () => boolean
+  readonly #writtenBefore: number
+  #closed = false
+  /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
+  lingersSince = Number.POSITIVE_INFINITY
+
+  /** @param isLast  asked when the head is sent: whether the connection is to be closed after it */
+  constructor(request: IncomingMessage, response: ServerResponse, isLast: () => boolean) {
+    this.#request = request
+    this.#response = response
+    this.#socket = request.socket
+    this.#isLast = isLast
+    this.#writtenBefore = request.socket.bytesWritten
+    response.on('drain', () => this.watcher.drained())
+    response.on('error', () => response.destroy())
+    response.once('close', () => {
+      this.#closed = true
+      this.watcher.closed(response.writableFinished)
+    })
+  }
+
+  get open(): boolean {
+    return !this.#closed && !this.#response.writableEnded && !this.#response.destroyed
+  }
+
+  get bytesSent(): number {
+    return this.#socket.bytesWritten - this.#writtenBefore
+  }
+
+  /** Whether nothing goes on but what the client has to do: send more of its body, or take more of the reply. */
+  get isWaitingForClient(): boolean {
+    const uploading = !this.#request.complete && this.#request.readableFlowing === true
+    return uploading || this.#response.writableNeedDrain
+  }
+
+  /** Whether the client has said all that it had announced. */
+  get isHeardOut(): boolean {
+    return this.#request.complete
+  }
+
+  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+    if (!this.open) return
+    const canHaveTrailers = this.#canHaveTrailers(status, headers)
+    const raw = without(headers, (name) => name === 'trailer' && !canHaveTrailers)
+    if (this.#isLast()) raw.push('Connection', 'close')
+    if (reason === undefined || !isReason(reason)) this.#response.writeHead(status, raw)
+    else this.#response.writeHead(status, reason, raw)
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return !this.open || this.#response.write(chunk)
+  }
+
+  end(trailers: readonly string[] = []): void {
+    if (!this.open) return
+    for (let i = 0; i < trailers.length; i += 2) {
+      this.#response.addTrailers([[trailers[i] as string, trailers[i + 1] as string]])
+    }
+    this.#response.end()
+  }
+
+  cut(): void {
+    this.#socket.destroy()
+  }
+
+  /** Trailers need chunks to come after: none follow a counted body, no body, or one for an HTTP/1.0 client. */
+  #canHaveTrailers(status: number, headers: readonly string[]): boolean {
+    const { method, httpVersionMinor } = this.#request
+    if (method === 'HEAD' || httpVersionMinor === 0 || status === 204 || status === 304) return false
+    return !headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+  }
+}
+
+/** What node:http takes for a reason phrase; others are replaced by the usual one. */
+function isReason(text: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]+$/.test(text)
+}

@@ -1,0 +1,46 @@
+// The side that clients connect to. Whoever parses their bytes hands each request to a Handler with a Reply;
+// nothing else of the proxy knows how either is made.
+import type { Address } from '../../base/address.ts'
+import type { Incoming } from '../request.ts'
+
+/** Takes one request; must not throw. What it can't do now it does later, by `reply`. */
+export type Handler = (incoming: Incoming, reply: Reply) => void
+
+/** The way back to the client of one request. After it closed, all its methods do nothing. */
+export interface Reply {
+  /** Who is told what happens from now on. Set before anything else. */
+  watcher: ReplyWatcher
+  /** False once the client is gone or the reply is complete. */
+  readonly open: boolean
+  /** Bytes of head and body so far, as put on the wire. */
+  readonly bytesSent: number
+  /**
+   * Sends status line and headers. Without Content-Length the body is framed as the client can read it.
+   * @param reason   undefined for the usual phrase
+   * @param headers  names and values in turn, without hop-by-hop ones
+   * @throws {TypeError} for what can't be put into a head; then nothing was sent
+   */
+  head(status: number, reason: string | undefined, headers: readonly string[]): void
+  /** Sends a piece of the body, not changed by the caller afterwards; false asks to wait for `drained`. */
+  write(chunk: Uint8Array): boolean
+  /** @param trailers  names and values in turn, dropped where the framing has no place for them */
+  end(trailers?: readonly string[]): void
+  /** Breaks off, so that the client can't take what it has for complete. */
+  cut(): void
+}
+
+export interface ReplyWatcher {
+  /** After `write` returned false: there is room again. */
+  drained(): void
+  /** Once, at the end. `complete` is false when the client did not get all of the reply. */
+  closed(complete: boolean): void
+}
+
+export interface Inbound {
+  /** Opens the port; resolves with the address that it really has. @throws {ListenFailed} */
+  start(listen: Address): Promise<Address>
+  /** Accepts nothing new, lets open requests finish, and resolves when all are done. */
+  drain(): Promise<void>
+  /** As `drain`, but open requests get a short grace and are then cut. */
+  stop(): Promise<void>
+}

@@ -1,0 +1,239 @@
+// One request to an upstream and the answer to it, on node:http.
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import { codeOf, describeError } from '../../base/errors.ts'
+import { UpstreamFailed } from '../errors.ts'
+import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
+
+export interface Timeouts {
+  /** For a free connection and the handshakes on a new one. */
+  readonly connectMs: number
+  /** Between two successful writes of the request. */
+  readonly sendMs: number
+  /** Between the request's last byte and the answer's first, and between any two reads of the answer. */
+  readonly readMs: number
+}
+
+export interface ExchangeParts {
+  readonly request: OutboundRequest
+  readonly receiver: Receiver
+  readonly clock: Clock
+  readonly timeouts: Timeouts
+  /** @throws {TypeError} for a head that can't be written */
+  readonly open: (reuse: boolean) => ClientRequest
+  /** Called once, when nothing more will happen. */
+  readonly done: () => void
+}
+
+/**
+ * What it waits for: a connection, the upstream to take more of the body, the client to send more of it, the
+ * upstream's answer, or the client to take more of that (then the upstream is not to blame).
+ */
+type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'nothing'
+
+export class HttpExchange implements Exchange {
+  readonly #parts: ExchangeParts
+  #outgoing!: ClientRequest
+  #response: IncomingMessage | undefined
+  #waiting: Waiting = 'socket'
+  #since = 0
+  #bodyBytes = 0
+  #bodyEnded: boolean
+  /** Of the connection when this request got it, to tell whether anything came back. */
+  #bytesReadBefore = 0
+  #retried = false
+
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts
+    this.#bodyEnded = parts.request.body === null
+  }
+
+  get bodyBytes(): number {
+    return this.#bodyBytes
+  }
+
+  /** @throws {TypeError} as `open`; then nothing was sent */
+  start(): void {
+    this.#open(true)
+    const { body } = this.#parts.request
+    if (!body) {
+      this.#outgoing.end()
+      return
+    }
+    body.on('data', (chunk: Buffer) => this.#sendChunk(chunk))
+    body.on('end', () => this.#sendEnd())
+  }
+
+  resume(): void {
+    if (this.#waiting !== 'drain') return
+    this.#wait('read')
+    this.#response?.resume()
+  }
+
+  abort(): void {
+    if (this.#settle()) this.#outgoing.destroy()
+  }
+
+  /** Told the time now and then; gives up when what it waits for has taken too long. */
+  checkTime(now: number): void {
+    const { connectMs, sendMs, readMs } = this.#parts.timeouts
+    const waited = now - this.#since
+    if (this.#waiting === 'socket' && waited >= connectMs) {
+      this.#fail('unavailable', `no connection to the upstream was free within ${connectMs} ms`)
+    } else if (this.#waiting === 'connect' && waited >= connectMs) {
+      this.#fail('timeout', `the upstream took no connection within ${connectMs} ms`)
+    } else if (this.#waiting === 'send' && waited >= sendMs) {
+      this.#fail('timeout', `the upstream took nothing of the request for ${sendMs} ms`)
+    } else if (this.#waiting === 'read' && waited >= readMs) {
+      this.#fail('timeout', `the upstream sent nothing for ${readMs} ms`)
+    }
+  }
+
+  #open(reuse: boolean): void {
+    this.#wait('socket')
+    const outgoing = this.#parts.open(reuse)
+    this.#outgoing = outgoing
+    outgoing.on('socket', (socket) => this.#connecting(socket))
+    outgoing.on('drain', () => this.#takeMore())
+    outgoing.on('finish', () => this.#sent())
+    outgoing.on('response', (response) => this.#answered(response))
+    outgoing.on('upgrade', (_response, socket: Socket) => {
+      socket.destroy()
+      this.#fail('invalid', 'the upstream switched protocols without being asked to')
+    })
+    outgoing.on('error', (error) => this.#broke(outgoing, error))
+    // A connection that just ends may leave no error of its own.
+    outgoing.on('close', () => this.#broke(outgoing, new Error('the connection was closed')))
+  }
+
+  #connecting(socket: Socket): void {
+    this.#bytesReadBefore = socket.bytesRead
+    if (!socket.connecting) {
+      this.#connected()
+      return
+    }
+    this.#wait('connect')
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => this.#connected())
+  }
+
+  #connected(): void {
+    if (this.#waiting !== 'socket' && this.#waiting !== 'connect') return
+    this.#wait(this.#bodyEnded ? 'read' : this.#outgoing.writableNeedDrain ? 'send' : 'client')
+  }
+
+  #sendChunk(chunk: Buffer): void {
+    this.#bodyBytes += chunk.length
+    if (this.#waiting === 'nothing') return
+    const more = this.#outgoing.write(chunk)
+    if (!more) this.#parts.request.body?.pause()
+    // Before there is a connection, and once the answer comes, it is not the body that is waited for.
+    if (this.#waiting === 'send' || this.#waiting === 'client') this.#wait(more ? 'client' : 'send')
+  }
+
+  #takeMore(): void {
+    if (this.#waiting === 'send') this.#wait('client')
+    this.#parts.request.body?.resume()
+  }
+
+  #sendEnd(): void {
+    this.#bodyEnded = true
+    if (this.#waiting === 'nothing') return
+    const trailers = this.#parts.request.trailers()
+    if (trailers.length > 0) this.#outgoing.addTrailers(pairs(trailers))
+    this.#outgoing.end()
+  }
+
+  /** All was handed to the system: from now on the upstream has to speak. */
+  #sent(): void {
+    if (this.#waiting === 'send' || this.#waiting === 'client') this.#wait('read')
+  }
+
+  #answered(response: IncomingMessage): void {
+    const { receiver } = this.#parts
+    this.#response = response
+    this.#wait('read')
+    response.on('error', (error) => this.#broke(this.#outgoing, error))
+    receiver.head(response.statusCode as number, response.statusMessage ?? '', response.rawHeaders)
+    response.on('data', (chunk: Buffer) => this.#received(response, chunk))
+    response.on('end', () => this.#ended(response))
+  }
+
+  #received(response: IncomingMessage, chunk: Buffer): void {
+    if (this.#waiting === 'nothing') return
+    if (this.#parts.receiver.data(chunk)) {
+      this.#wait('read')
+      return
+    }
+    this.#wait('drain')
+    response.pause()
+  }
+
+  #ended(response: IncomingMessage): void {
+    // One that broke off is told by its error; whatever Node emits, it must not pass for a whole one.
+    if (!response.complete || !this.#settle()) return
+    // What the upstream did not wait for is of no use any more, nor is the connection that it was meant for.
+    if (!this.#bodyEnded) this.#outgoing.destroy()
+    this.#parts.receiver.end(response.rawTrailers)
+  }
+
+  #broke(outgoing: ClientRequest, error: Error): void {
+    // A request that was given up for another attempt closes later.
+    if (outgoing !== this.#outgoing || this.#waiting === 'nothing') return
+    if (this.#mayRepeat(error)) {
+      this.#retried = true
+      this.#open(false)
+      this.#outgoing.end()
+      return
+    }
+    const kind = codeOf(error) === 'ETIMEDOUT' ? 'timeout' : 'invalid'
+    this.#fail(kind, `the upstream failed: ${describeError(error)}`, error)
+  }
+
+  /**
+   * An idle connection may be closed by the upstream in the moment in which it is used again. If nothing came
+   * back, nothing has to be sent twice but the head, and doing it twice does no harm (RFC 9110, 9.2.2), then a
+   * new connection gets the request, once.
+   */
+  #mayRepeat(error: Error): boolean {
+    const { request } = this.#parts
+    const closed = codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE'
+    const silent = this.#outgoing.socket?.bytesRead === this.#bytesReadBefore
+    return (
+      closed &&
+      silent &&
+      !this.#retried &&
+      this.#outgoing.reusedSocket &&
+      request.body === null &&
+      repeatable.has(request.method)
+    )
+  }
+
+  #fail(kind: UpstreamFailed['kind'], message: string, cause?: Error): void {
+    if (!this.#settle()) return
+    this.#outgoing.destroy()
+    this.#parts.receiver.failed(new UpstreamFailed(kind, message, cause))
+  }
+
+  /** True for the first that ends it. */
+  #settle(): boolean {
+    if (this.#waiting === 'nothing') return false
+    this.#wait('nothing')
+    this.#parts.done()
+    // What the client still sends is read and forgotten, or its connection could not be used again.
+    this.#parts.request.body?.resume()
+    return true
+  }
+
+  #wait(what: Waiting): void {
+    this.#waiting = what
+    this.#since = this.#parts.clock.monotonic()
+  }
+}
+
+const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** The form in which node:http takes repeated trailer fields. */
+function pairs(raw: readonly string[]): [string, string][] {
+  return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string])
+}

@@ -1,0 +1,151 @@
+// Upstreams over HTTP/1.1, plain or TLS, on node:http with connections that are kept and reused.
+import http, { type ClientRequest } from 'node:http'
+import https from 'node:https'
+import { isIP } from 'node:net'
+import type { Clock, Timer } from '../../base/clock.ts'
+import { HttpExchange, type Timeouts } from './http-exchange.ts'
+import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
+
+export interface HttpOutboundOptions {
+  readonly clock: Clock
+  readonly timeouts?: Partial<Timeouts>
+  /** Certificates (PEM) that vouch for HTTPS upstreams; default: those that Node ships. */
+  readonly ca?: string | readonly string[]
+  /** False takes any certificate of an HTTPS upstream. Default true. */
+  readonly verify?: boolean
+  /**
+   * Connections to one upstream at once. More carry more slow requests; each costs a socket here and there, and
+   * the ports of one address run out near 28,000. Default 4096: what waits longer than the connect timeout for
+   * one is answered 503.
+   */
+  readonly socketsMax?: number
+  /** Connections kept while idle, for each upstream. Default 256. */
+  readonly idleSocketsMax?: number
+  /** How long. Longer saves handshakes, and meets more upstreams that have closed by then. Default 30,000. */
+  readonly idleMs?: number
+}
+
+/** The contract's 60 s each. */
+const defaultTimeouts: Timeouts = { connectMs: 60_000, sendMs: 60_000, readMs: 60_000 }
+
+/** An upstream's head may be longer than Node's 16 KiB: cookies and policies grow. */
+const headBytesMax = 64 * 1024
+
+export class HttpOutbound implements Outbound {
+  readonly #plain: http.Agent
+  readonly #encrypted: https.Agent
+  readonly #tls: { ca?: string[]; rejectUnauthorized: boolean }
+  readonly #clock: Clock
+  readonly #timeouts: Timeouts
+  readonly #exchanges = new Set<HttpExchange>()
+  #sweep: Timer | undefined
+
+  constructor(options: HttpOutboundOptions) {
+    const { clock, ca, verify = true, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
+    this.#clock = clock
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.#tls = { rejectUnauthorized: verify, ...(ca !== undefined && { ca: [ca].flat() }) }
+    const pool = {
+      keepAlive: true,
+      // The newest idle connection first: it is the least likely to have been closed, and the others can expire.
+      scheduling: 'lifo',
+      maxSockets: socketsMax,
+      maxFreeSockets: idleSocketsMax,
+      timeout: idleMs,
+    } as const
+    this.#plain = new http.Agent(pool)
+    this.#encrypted = new https.Agent({ ...pool, ...this.#tls })
+  }
+
+  send(request: OutboundRequest, receiver: Receiver): Exchange {
+    const exchange: HttpExchange = new HttpExchange({
+      request,
+      receiver,
+      clock: this.#clock,
+      timeouts: this.#timeouts,
+      open: (reuse) => this.#open(request, reuse),
+      done: () => this.#exchanges.delete(exchange),
+    })
+    exchange.start()
+    this.#exchanges.add(exchange)
+    this.#schedule()
+    return exchange
+  }
+
+  stop(): void {
+    for (const agent of [this.#plain, this.#encrypted]) {
+      // Those in use are closed when they come back; Agent.destroy would cut them.
+      agent.maxFreeSockets = 0
+      for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy()
+    }
+  }
+
+  /** @param reuse  false for a new connection that is closed afterwards */
+  #open(request: OutboundRequest, reuse: boolean): ClientRequest {
+    const { encrypted, host, port, method, target } = request
+    const options = {
+      host,
+      port,
+      method,
+      path: target,
+      headers: framed(request),
+      setHost: false,
+      maxHeaderSize: headBytesMax,
+      // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
+      autoSelectFamilyAttemptTimeout: 1000,
+    }
+    const opened = encrypted
+      ? https.request({
+          ...options,
+          ...this.#tls,
+          agent: reuse ? this.#encrypted : false,
+          // The upstream's own name, whatever Host says; an address is no name (RFC 6066, 3).
+          servername: isIP(host) === 0 ? host : '',
+        })
+      : http.request({ ...options, agent: reuse ? this.#plain : false })
+    // All fields are kept: by default what comes after the 2,000th would silently be dropped.
+    opened.maxHeadersCount = 0
+    return opened
+  }
+
+  /** One timer looks after all requests: a timer for each would cost more than it is worth. */
+  #schedule(): void {
+    if (this.#sweep) return
+    const { connectMs, sendMs, readMs } = this.#timeouts
+    const everyMs = Math.min(1000, Math.max(5, Math.min(connectMs, sendMs, readMs) / 4))
+    this.#sweep = this.#clock.after(everyMs, () => {
+      this.#sweep = undefined
+      const now = this.#clock.monotonic()
+      for (const exchange of this.#exchanges) exchange.checkTime(now)
+      if (this.#exchanges.size > 0) this.#schedule()
+    })
+  }
+}
+
+/** The header fields with the framing that fits the body, which is never left to chance. */
+function framed({ method, headers, body }: OutboundRequest): string[] {
+  const raw: string[] = []
+  let sized = false
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = (headers[i] as string).toLowerCase()
+    const value = headers[i + 1] as string
+    if (name === 'transfer-encoding') continue
+    // Fields after the body need chunks to come after.
+    if (name === 'trailer' && (!body || hasLength(headers))) continue
+    if (name === 'content-length') {
+      if (sized) continue
+      sized = true
+    }
+    raw.push(headers[i] as string, value)
+  }
+  if (body && !sized) raw.push('Transfer-Encoding', 'chunked')
+  // Node would announce chunks for a method that usually has a body.
+  if (!body && !sized && !bodiless.has(method)) raw.push('Content-Length', '0')
+  return raw
+}
+
+function hasLength(headers: readonly string[]): boolean {
+  return headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+}
+
+const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])

@@ -1,0 +1,45 @@
+// The side that talks to upstreams: one request out, its answer back piece by piece. Connections and their
+// reuse are its own business.
+import type { Readable } from 'node:stream'
+import type { UpstreamFailed } from '../errors.ts'
+
+export interface OutboundRequest {
+  readonly encrypted: boolean
+  /** Where to connect: a name or an address, IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+  readonly method: string
+  /** Path and query, byte for byte. */
+  readonly target: string
+  /** Names and values in turn, `Host` among them, no hop-by-hop ones. Framing is the outbound's business. */
+  readonly headers: readonly string[]
+  readonly body: Readable | null
+  /** Names and values in turn; asked for once `body` has ended. */
+  readonly trailers: () => readonly string[]
+}
+
+/** Who gets the answer. Nothing is called before `send` returned, nor after `end` or `failed`. */
+export interface Receiver {
+  head(status: number, reason: string, headers: readonly string[]): void
+  /** False asks for no more until `resume`. */
+  data(chunk: Uint8Array): boolean
+  end(trailers: readonly string[]): void
+  /** Before the head: there is no answer. After it: the answer broke off. */
+  failed(error: UpstreamFailed): void
+}
+
+/** One request in flight. */
+export interface Exchange {
+  /** Bytes of the request's body sent so far. */
+  readonly bodyBytes: number
+  resume(): void
+  /** Breaks off; the receiver hears nothing more. */
+  abort(): void
+}
+
+export interface Outbound {
+  /** @throws {TypeError} when target or headers can't be put into a request */
+  send(request: OutboundRequest, receiver: Receiver): Exchange
+  /** Closes idle connections now, and those in use when their request is done. */
+  stop(): void
+}

@@ -1,0 +1,241 @@
+// One request on its way through the gateway, from its head to its log record.
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Counters } from './counters.ts'
+import type { UpstreamFailed } from './errors.ts'
+import { errorPage, upstreamErrorPage } from './errors.ts'
+import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './forwarding.ts'
+import { Headers } from './headers.ts'
+import type { Reply, ReplyWatcher } from './inbound/inbound.ts'
+import { logRecord } from './log-record.ts'
+import type { Exchange, Outbound, Receiver } from './outbound/outbound.ts'
+import type { Step } from './phases.ts'
+import type { Repeats } from './repeats.ts'
+import type { Answer, Incoming, ProxyRequest } from './request.ts'
+import type { Resolution, Resolver } from './resolver.ts'
+import { upstreamOf, upstreamTarget } from './url.ts'
+
+export interface PassageParts {
+  readonly resolver: Resolver
+  readonly outbound: Outbound
+  /** `troop/<version>`, for `Server` and `Via`. */
+  readonly product: string
+  readonly counters: Counters
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly repeats: Repeats
+  /** Called once, after the record of the request was given to its plugins. */
+  readonly finished: () => void
+}
+
+/** The status in log records of a request whose client was gone before it was answered, as in nginx's logs. */
+const clientGone = 499
+
+/**
+ * Stands between the two ends: it is told by the outbound what the upstream says (Receiver) and by the inbound
+ * what becomes of the client (ReplyWatcher). The methods are in the order in which they are called.
+ */
+export class Passage implements Receiver, ReplyWatcher {
+  readonly #parts: PassageParts
+  readonly #incoming: Incoming
+  readonly #reply: Reply
+  readonly #startedAt: number
+  #isResolved = false
+  #request: ProxyRequest | null = null
+  #steps: readonly Step[] = []
+  #exchange: Exchange | undefined
+  #sentAt: number | undefined
+  #headAt: number | undefined
+  /** Of the head that was sent to the client. */
+  #status: number | undefined
+  #responseHeaders = new Headers()
+
+  constructor(parts: PassageParts, incoming: Incoming, reply: Reply) {
+    this.#parts = parts
+    this.#incoming = incoming
+    this.#reply = reply
+    this.#startedAt = parts.clock.monotonic()
+    reply.watcher = this
+  }
+
+  start(): void {
+    const resolution = this.#parts.resolver.resolve(this.#incoming)
+    if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
+    else this.#proceed(resolution)
+  }
+
+  #proceed({ request, steps, answer }: Resolution): void {
+    this.#isResolved = true
+    this.#request = request
+    this.#steps = steps
+    if (request) this.#parts.counters.add('routed', 1)
+    if (!this.#reply.open) this.#finish()
+    else if (answer) this.#answer(answer)
+    else if (request) this.#forward(request)
+  }
+
+  #forward(request: ProxyRequest): void {
+    const { incoming, api, path, query } = request
+    const upstream = upstreamOf(api)
+    this.#sentAt = this.#parts.clock.monotonic()
+    const outgoing = {
+      encrypted: upstream.encrypted,
+      host: upstream.host,
+      port: upstream.port,
+      method: incoming.method,
+      target: upstreamTarget(upstream, path, query),
+      headers: upstreamHeaders(request),
+      body: incoming.body,
+      trailers: () => passableTrailers(incoming.trailers()),
+    }
+    try {
+      this.#exchange = this.#parts.outbound.send(outgoing, this)
+    } catch (error) {
+      this.#report('a request could not be put into words for its upstream', error)
+      this.#answer(errorPage(500, this.#accept()))
+    }
+  }
+
+  head(status: number, reason: string, raw: readonly string[]): void {
+    this.#headAt = this.#parts.clock.monotonic()
+    const headers = upstreamResponseHeaders(status, raw)
+    headers.append('Via', this.#parts.product)
+    headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - (this.#sentAt as number)))
+    headers.set('X-Troop-Proxy-Latency', wholeMs((this.#sentAt as number) - this.#startedAt))
+    try {
+      this.#sendHead(status, reason, headers)
+    } catch (error) {
+      this.#abort()
+      this.#report('the head of a response could not be passed on', error)
+      this.#answerBare(errorPage(500, this.#accept()))
+    }
+  }
+
+  data(chunk: Uint8Array): boolean {
+    return this.#reply.write(chunk)
+  }
+
+  drained(): void {
+    this.#exchange?.resume()
+  }
+
+  end(trailers: readonly string[]): void {
+    this.#reply.end(passableTrailers(trailers))
+  }
+
+  failed(error: UpstreamFailed): void {
+    this.#report('an upstream failed', error)
+    // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
+    if (this.#status === undefined) this.#answer(upstreamErrorPage(error, this.#accept()))
+    else this.#reply.cut()
+  }
+
+  closed(complete: boolean): void {
+    if (!complete) this.#abort()
+    // A request still being resolved is finished when that is done.
+    if (this.#isResolved) this.#finish()
+  }
+
+  /** The gateway's own answer, or a plugin's. */
+  #answer(answer: Answer): void {
+    const { body, headers } = wordsOf(answer, this.#parts.product)
+    try {
+      this.#sendHead(answer.status, undefined, headers, body)
+      if (body.length > 0) this.#reply.write(body)
+      this.#reply.end()
+    } catch (error) {
+      this.#report('an answer could not be sent', error)
+      this.#answerBare(errorPage(500, this.#accept()))
+    }
+  }
+
+  /** An answer of our own when a plugin broke the head of another: no plugin touches this one. */
+  #answerBare(answer: Answer): void {
+    const { body, headers } = wordsOf(answer, this.#parts.product)
+    headers.set('Content-Length', String(body.length))
+    this.#status = answer.status
+    this.#responseHeaders = headers
+    this.#reply.head(answer.status, undefined, headers.raw())
+    this.#reply.write(body)
+    this.#reply.end()
+  }
+
+  /** Lets plugins see the head, then sends it. @throws what a plugin throws, and {TypeError} as `Reply.head` */
+  #sendHead(status: number, reason: string | undefined, headers: Headers, body?: Uint8Array): void {
+    const response = { status, headers }
+    if (this.#request) {
+      for (const { phases, config } of this.#steps) phases.headers?.(response, config, this.#request)
+    }
+    if (body && !bodiless(response.status)) headers.set('Content-Length', String(body.length))
+    this.#reply.head(response.status, response.status === status ? reason : undefined, headers.raw())
+    this.#status = response.status
+    this.#responseHeaders = headers
+  }
+
+  #accept(): string | undefined {
+    return new Headers(this.#incoming.rawHeaders).get('accept')
+  }
+
+  #abort(): void {
+    this.#exchange?.abort()
+  }
+
+  #finish(): void {
+    this.#log()
+    this.#parts.finished()
+  }
+
+  /** Tells every plugin that logs, after the last byte. */
+  #log(): void {
+    const request = this.#request
+    const loggers = this.#steps.filter(({ phases }) => phases.log)
+    if (!request || loggers.length === 0) return
+    const record = logRecord({
+      request,
+      bodyBytes: this.#exchange?.bodyBytes ?? 0,
+      status: this.#status ?? clientGone,
+      responseHeaders: this.#responseHeaders,
+      bytesSent: this.#reply.bytesSent,
+      startedAt: this.#startedAt,
+      sentAt: this.#sentAt,
+      headAt: this.#headAt,
+      endedAt: this.#parts.clock.monotonic(),
+    })
+    for (const { plugin, phases, config } of loggers) {
+      const failed = (error: unknown) => this.#report('a plugin failed to log', error, plugin.name)
+      try {
+        const logged = phases.log?.(record, config)
+        if (logged instanceof Promise) logged.catch(failed)
+      } catch (error) {
+        failed(error)
+      }
+    }
+  }
+
+  #report(sentence: string, error: unknown, plugin?: string): void {
+    const api = this.#request?.api.id
+    const { repeats, logger } = this.#parts
+    repeats.say(`${sentence} ${api} ${plugin}`, (keptBack) =>
+      logger.warn(sentence, { error, api, keptBack, ...(plugin && { plugin }) }),
+    )
+  }
+}
+
+/** What an answer is on the wire. */
+function wordsOf({ body, headers: given = {} }: Answer, product: string): { body: Buffer; headers: Headers } {
+  const headers = new Headers(['Server', product])
+  const text = typeof body === 'object' ? `${JSON.stringify(body)}\n` : (body ?? '')
+  if (typeof body === 'object') headers.set('Content-Type', 'application/json; charset=utf-8')
+  else if (body !== undefined) headers.set('Content-Type', 'text/plain; charset=utf-8')
+  for (const [name, value] of Object.entries(given)) headers.set(name, value)
+  return { body: Buffer.from(text), headers }
+}
+
+/** RFC 9110, 8.6. */
+function bodiless(status: number): boolean {
+  return status === 204 || status === 304 || status < 200
+}
+
+function wholeMs(ms: number): string {
+  return String(Math.floor(ms))
+}

@@ -1,0 +1,164 @@
+// Which plugins run on a request, with which configuration, in which order (docs/plugins.md "Order").
+import type { JsonObject, Row } from '../base/json.ts'
+import type { Lookup, View } from '../catalog/catalog.ts'
+import { plugin as pluginEntity } from '../entities/plugin.ts'
+import { andThen, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
+import { PluginMissing } from './errors.ts'
+import type { Answer, ProxyRequest } from './request.ts'
+
+const configured = pluginEntity.lookups[0] as Lookup
+
+/** A plugin of this worker, opened. `order` is its place among all: lower runs earlier. */
+interface Installed {
+  readonly plugin: Plugin
+  readonly phases: Phases
+  readonly order: number
+}
+
+/** A plugin with the configuration that applies to the request. */
+export interface Step extends Installed {
+  readonly config: JsonObject
+}
+
+/** The enabled configurations of one list of rows, in order. */
+interface Chain {
+  readonly steps: readonly Step[]
+  /** A plugin that some row names and this node lacks. */
+  readonly missing: string | undefined
+}
+
+/** The plugins of one worker, and the chains made of the lists that name them. */
+export class PluginChains {
+  readonly #installed: ReadonlyMap<string, Installed>
+  readonly #chains = new WeakMap<readonly Row[], Chain>()
+
+  /** Opens every plugin. Equal priorities keep the order of `plugins`. */
+  constructor(plugins: readonly Plugin[], host: PluginHost) {
+    const sorted = [...plugins].sort((a, b) => b.priority - a.priority)
+    const open = (plugin: Plugin) =>
+      plugin.open({ ...host, logger: host.logger.scope(`plugins/${plugin.name}`) })
+    this.#installed = new Map(
+      sorted.map((plugin, order) => [plugin.name, { plugin, order, phases: open(plugin) }]),
+    )
+  }
+
+  /** The chain of a list from the catalog, made once as long as the list is the same. */
+  chainOf(rows: readonly Row[]): Chain {
+    let chain = this.#chains.get(rows)
+    if (!chain) {
+      chain = this.#makeChain(rows)
+      this.#chains.set(rows, chain)
+    }
+    return chain
+  }
+
+  /** Closes what plugins opened, each even if another fails to close. */
+  async stop(): Promise<void> {
+    const stopped = await Promise.allSettled(
+      [...this.#installed.values()].map(async ({ phases }) => phases.stop?.()),
+    )
+    const failures = stopped.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (failures.length > 0) throw new AggregateError(failures, 'plugins failed to stop')
+  }
+
+  #makeChain(rows: readonly Row[]): Chain {
+    const steps: Step[] = []
+    let missing: string | undefined
+    for (const { name, enabled, config } of rows) {
+      if (enabled !== true) continue
+      const installed = this.#installed.get(String(name))
+      if (installed) steps.push({ ...installed, config: config as JsonObject })
+      else missing ??= String(name)
+    }
+    return { steps: steps.sort((a, b) => a.order - b.order), missing }
+  }
+}
+
+/**
+ * The access phase of one request. It stays in the same tick as long as all that it asks for is in memory.
+ * `steps` are those that apply by now, run or not: the later phases run them all, also after a refusal.
+ */
+export class AccessRun {
+  readonly #chains: PluginChains
+  readonly #view: View
+  readonly #request: ProxyRequest
+  /** Those of the API alone. */
+  #apiSteps: readonly Step[] = []
+  #steps: readonly Step[] = []
+  #next = 0
+
+  constructor(chains: PluginChains, view: View, request: ProxyRequest) {
+    this.#chains = chains
+    this.#view = view
+    this.#request = request
+  }
+
+  get steps(): readonly Step[] {
+    return this.#steps
+  }
+
+  /** The plugin that was last given the request, to say who failed. */
+  get current(): string | undefined {
+    return this.#steps[this.#next - 1]?.plugin.name
+  }
+
+  /**
+   * @returns  the answer of the plugin that gave one, or undefined when the request may pass
+   * @throws {Refusal} of the plugin that refused; {Unknown} of a lookup; {PluginMissing}; whatever a plugin throws
+   */
+  start(): Answer | undefined | Promise<Answer | undefined> {
+    const rows = this.#view.many(pluginEntity, configured, this.#request.api.id as string, null)
+    return andThen(rows, (rows) => {
+      const { steps, missing } = this.#chains.chainOf(rows)
+      this.#apiSteps = this.#steps = steps
+      if (missing !== undefined) throw new PluginMissing(missing)
+      return this.#run()
+    })
+  }
+
+  #run(): Answer | undefined | Promise<Answer | undefined> {
+    for (let step = this.#steps[this.#next]; step; step = this.#steps[this.#next]) {
+      this.#next++
+      const answer = this.#runStep(step)
+      if (answer instanceof Promise) return answer.then((answer) => answer ?? this.#run())
+      if (answer) return answer
+    }
+    return undefined
+  }
+
+  #runStep({ phases, config }: Step): Answer | undefined | Promise<Answer | undefined> {
+    if (!phases.access) return undefined
+    const before = this.#request.consumer
+    const answer = phases.access(this.#request, config, { catalog: this.#view })
+    return andThen(answer, (answer) => {
+      const { consumer } = this.#request
+      if (answer || !consumer || consumer === before) return answer
+      return this.#specialise(consumer)
+    })
+  }
+
+  /** A consumer is known: its own configurations replace the API's, of the plugins that have not run yet. */
+  #specialise(consumer: Row): undefined | Promise<undefined> {
+    const { api } = this.#request
+    const rows = this.#view.many(pluginEntity, configured, api.id as string, consumer.id as string)
+    return andThen(rows, (rows) => {
+      const { steps, missing } = this.#chains.chainOf(rows)
+      if (missing !== undefined) throw new PluginMissing(missing)
+      this.#steps = specialised(this.#steps.slice(0, this.#next), this.#apiSteps, steps)
+      return undefined
+    })
+  }
+}
+
+/** What has run, then what is left: of each plugin the consumer's configuration if there is one, else the API's. */
+function specialised(
+  run: readonly Step[],
+  apis: readonly Step[],
+  consumers: readonly Step[],
+): readonly Step[] {
+  const last = run.at(-1)?.order ?? -1
+  const own = consumers.filter(({ plugin, order }) => plugin.perConsumer && order > last)
+  const replaced = new Set(own.map(({ order }) => order))
+  const rest = apis.filter(({ order }) => order > last && !replaced.has(order))
+  return [...run, ...[...rest, ...own].sort((a, b) => a.order - b.order)]
+}

@@ -1,0 +1,94 @@
+// Requests through: each is resolved (resolver.ts), then sent upstream or answered, then logged. The two ends,
+// inbound/ and outbound/, are interfaces; routing and plugins know neither.
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import type { Plugin, PluginHost } from '../plugins/plugin.ts'
+import { clientAddressRule } from './client-address.ts'
+import { Counters } from './counters.ts'
+import type { Handler } from './inbound/inbound.ts'
+import type { Outbound } from './outbound/outbound.ts'
+import { Passage, type PassageParts } from './passage.ts'
+import { PluginChains } from './phases.ts'
+import { Repeats } from './repeats.ts'
+import { Resolver } from './resolver.ts'
+import type { Router } from './router.ts'
+
+export interface ProxyOptions {
+  readonly catalog: Catalog
+  /** Kept in step with the catalog by whoever made both. */
+  readonly router: Router
+  /** Those that this node has, in the order that decides between equal priorities. */
+  readonly plugins: readonly Plugin[]
+  readonly host: PluginHost
+  readonly outbound: Outbound
+  /** Peers whose `X-Forwarded-For` is believed: addresses and ranges. */
+  readonly trustedIps: readonly string[]
+  /** Of Troop, for `Server` and `Via`. */
+  readonly version: string
+  /** Where `routed` is counted; see counters.ts. */
+  readonly counters: Float64Array
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+export interface Gateway {
+  /** Takes one request from an inbound. */
+  readonly handle: Handler
+  /** Waits until the requests that it took are through, then closes its upstream connections and its plugins. */
+  stop(): Promise<void>
+}
+
+/**
+ * Makes the data plane of one worker out of its parts.
+ * @throws {TroopError} `trusted-ips` for a value that is no address or range, and what a plugin's `open` throws
+ */
+export function createProxy(options: ProxyOptions): Gateway {
+  const { catalog, router, clock, outbound } = options
+  const logger = options.logger.scope('proxy')
+  const repeats = new Repeats(clock)
+  const clientAddress = clientAddressRule(options.trustedIps)
+  const chains = new PluginChains(options.plugins, options.host)
+  const passages = new OpenPassages()
+  const parts: PassageParts = {
+    resolver: new Resolver({ catalog, router, chains, clientAddress, logger, repeats }),
+    product: `troop/${options.version}`,
+    counters: new Counters(options.counters),
+    outbound,
+    clock,
+    logger,
+    repeats,
+    finished: () => passages.finished(),
+  }
+  return {
+    handle(incoming, reply) {
+      passages.begun()
+      new Passage(parts, incoming, reply).start()
+    },
+    async stop() {
+      await passages.none()
+      outbound.stop()
+      await chains.stop()
+    },
+  }
+}
+
+/** How many requests are on their way, for whoever waits until there are none. */
+class OpenPassages {
+  #open = 0
+  readonly #waiting: (() => void)[] = []
+
+  begun(): void {
+    this.#open++
+  }
+
+  finished(): void {
+    this.#open--
+    if (this.#open === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  none(): Promise<void> {
+    if (this.#open === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+}

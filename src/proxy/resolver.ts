@@ -1,0 +1,140 @@
+// What to do with a request: which API it is for and what that API's plugins say, all of it as of one position
+// of the log. A request that waited for one answer while another changed starts over.
+import { codeOf } from '../base/errors.ts'
+import type { Row } from '../base/json.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Catalog, View } from '../catalog/catalog.ts'
+import { Refusal } from '../plugins/plugin.ts'
+import type { ClientAddress } from './client-address.ts'
+import {
+  apiNotFound,
+  changedTooOften,
+  PluginMissing,
+  plainRefusal,
+  resolutionFailed,
+  robots,
+} from './errors.ts'
+import { openRequest } from './forwarding.ts'
+import { Headers } from './headers.ts'
+import { AccessRun, type PluginChains, type Step } from './phases.ts'
+import type { Repeats } from './repeats.ts'
+import type { Answer, Incoming, ProxyRequest } from './request.ts'
+import { hostsOf, type Match, type Router } from './router.ts'
+import { parseTarget, type Target } from './url.ts'
+
+/** How often a request starts over before it is given up. Each time needs a change within its few lookups. */
+const attemptsMax = 5
+
+export interface Resolution {
+  /** Null when no API matched. */
+  readonly request: ProxyRequest | null
+  /** The plugins whose later phases run. */
+  readonly steps: readonly Step[]
+  /** Undefined when the request goes upstream. */
+  readonly answer: Answer | undefined
+}
+
+export interface ResolverParts {
+  readonly catalog: Catalog
+  readonly router: Router
+  readonly chains: PluginChains
+  readonly clientAddress: ClientAddress
+  readonly logger: Logger
+  readonly repeats: Repeats
+}
+
+export class Resolver {
+  readonly #parts: ResolverParts
+
+  constructor(parts: ResolverParts) {
+    this.#parts = parts
+  }
+
+  /** Never throws nor rejects: what fails is an answer. Synchronous when all that is asked for is in memory. */
+  resolve(incoming: Incoming): Resolution | Promise<Resolution> {
+    const target = parseTarget(incoming.target)
+    if (!target) return unrouted(plainRefusal(400))
+    if (target.path.startsWith('/robots.txt')) return unrouted(robots)
+    const headers = new Headers(incoming.rawHeaders)
+    if (target.authority !== undefined) headers.set('Host', target.authority)
+    return this.#attempt({ incoming, target, headers, hosts: hostsOf(headers) }, 1)
+  }
+
+  #attempt(asked: Asked, attempt: number): Resolution | Promise<Resolution> {
+    const { catalog, router } = this.#parts
+    // Opened before the match: it brings the router up to the newest change.
+    let view: View
+    try {
+      view = catalog.view()
+    } catch (error) {
+      return unrouted(this.#answerTo(error))
+    }
+    const { revision } = router
+    const match = router.match(asked.hosts, asked.target.path)
+    if (!match) return unrouted(apiNotFound(asked.target.path, asked.hosts))
+
+    const decided = this.#access(asked, match, view)
+    const checked = (resolution: Resolution) => {
+      if (this.#holds(asked, match, view, revision)) return resolution
+      // Nothing of what was decided may be used: not even the refusal of a plugin that is gone by now.
+      if (attempt === attemptsMax) return { ...resolution, answer: changedTooOften }
+      return this.#attempt(asked, attempt + 1)
+    }
+    return decided instanceof Promise ? decided.then(checked) : checked(decided)
+  }
+
+  #holds({ hosts, target }: Asked, match: Match, view: View, revision: number): boolean {
+    const { router } = this.#parts
+    // The view first: it brings the router up to the newest change.
+    if (!view.holds()) return false
+    return router.revision === revision || router.match(hosts, target.path)?.api === match.api
+  }
+
+  #access({ incoming, target, headers }: Asked, match: Match, view: View): Resolution | Promise<Resolution> {
+    const { chains, clientAddress } = this.#parts
+    const client = clientAddress(incoming.remoteAddress, () => headers.all('x-forwarded-for'))
+    const request = openRequest(incoming, target, match, client)
+    const run = new AccessRun(chains, view, request)
+    const passed = (answer: Answer | undefined) => ({ request, steps: run.steps, answer })
+    const failed = (error: unknown) => passed(this.#answerTo(error, request.api, run.current))
+    try {
+      const answer = run.start()
+      return answer instanceof Promise ? answer.then(passed).catch(failed) : passed(answer)
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #answerTo(error: unknown, api?: Row, plugin?: string): Answer {
+    if (error instanceof Refusal) return error.answer
+    const { logger, repeats } = this.#parts
+    const fields = { error, api: api?.id }
+    if (error instanceof PluginMissing) {
+      repeats.say(`missing ${error.plugin}`, (keptBack) =>
+        logger.error('requests refused: a configured plugin is not installed', { ...fields, keptBack }),
+      )
+    } else if (codeOf(error) === 'unknown') {
+      repeats.say('unknown', (keptBack) =>
+        logger.warn('requests answered 503: the datastore cannot be asked', { ...fields, keptBack }),
+      )
+    } else {
+      repeats.say(`access ${plugin}`, (keptBack) =>
+        logger.error('a plugin failed, the request was answered 500', { ...fields, plugin, keptBack }),
+      )
+    }
+    return resolutionFailed(error)
+  }
+}
+
+/** What was asked for: the same in each attempt. */
+interface Asked {
+  readonly incoming: Incoming
+  readonly target: Target
+  /** As received, with the host of a target in absolute form. */
+  readonly headers: Headers
+  readonly hosts: readonly string[]
+}
+
+function unrouted(answer: Answer): Resolution {
+  return { request: null, steps: [], answer }
+}

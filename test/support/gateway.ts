@@ -1,0 +1,136 @@
+// A data plane in this process: real sockets at both ends, a scripted catalog in the middle.
+import { systemClock } from '../../src/base/clock.ts'
+import type { JsonObject, Row } from '../../src/base/json.ts'
+import type { LogFields, Logger } from '../../src/base/logger.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { definePlugin, type LogRecord, type Plugin } from '../../src/plugins/plugin.ts'
+import { shippedPlugins } from '../../src/plugins/plugins.ts'
+import { counterCount } from '../../src/proxy/counters.ts'
+import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
+import type { Handler } from '../../src/proxy/inbound/inbound.ts'
+import { HttpOutbound, type HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
+import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
+import { Router } from '../../src/proxy/router.ts'
+import { ScriptedCatalog } from './scripted-catalog.ts'
+
+export interface TestGatewayOptions {
+  readonly plugins?: readonly Plugin[]
+  readonly trustedIps?: readonly string[]
+  readonly outbound?: Omit<HttpOutboundOptions, 'clock'>
+  readonly inboundTimeoutMs?: number
+  readonly graceMs?: number
+}
+
+export class TestGateway {
+  readonly router = new Router()
+  readonly catalog = new ScriptedCatalog(this.router)
+  readonly counters = new Float64Array(counterCount)
+  readonly lines: { sentence: string; fields: LogFields }[] = []
+  readonly records: LogRecord[] = []
+  readonly inbound: HttpInbound
+  readonly outbound: HttpOutbound
+  readonly gateway: Gateway
+  #ids = 0
+  #port = 0
+  #recorded: (() => void)[] = []
+
+  constructor(options: TestGatewayOptions = {}) {
+    const logger = collect(this.lines)
+    const clock = systemClock
+    this.outbound = new HttpOutbound({ clock, ...options.outbound })
+    this.gateway = createProxy({
+      catalog: this.catalog,
+      router: this.router,
+      plugins: [...shippedPlugins, ...(options.plugins ?? []), this.#recorder()],
+      host: { logger, clock, random: systemRandom },
+      outbound: this.outbound,
+      trustedIps: options.trustedIps ?? [],
+      version: '1.2.3',
+      counters: this.counters,
+      logger,
+      clock,
+    })
+    const handler: Handler = this.gateway.handle
+    this.inbound = new HttpInbound({
+      ...{ handler, clock, logger, product: 'troop/1.2.3', counters: this.counters },
+      ...{ timeoutMs: options.inboundTimeoutMs ?? 60_000, graceMs: options.graceMs ?? 1000 },
+    })
+  }
+
+  async start(): Promise<this> {
+    this.#port = (await this.inbound.start({ host: '127.0.0.1', port: 0 })).port
+    return this
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  async stop(): Promise<void> {
+    await this.inbound.stop()
+    await this.gateway.stop()
+  }
+
+  addApi(row: Row): Row {
+    const id = this.#id()
+    const defaults = {
+      request_host: null,
+      request_path: null,
+      strip_request_path: false,
+      preserve_host: false,
+    }
+    const api = { id, created_at: 1000, name: `api-${id}`, ...defaults, ...row }
+    this.catalog.put('apis', api)
+    return api
+  }
+
+  addPlugin(api: Row, name: string, config: JsonObject = {}, consumer: Row | null = null): Row {
+    const ids = { id: this.#id(), created_at: 1000, api_id: api.id as string }
+    const row = { ...ids, name, consumer_id: (consumer?.id ?? null) as string | null, config, enabled: true }
+    this.catalog.put('plugins', row)
+    return row
+  }
+
+  addConsumer(username: string | null, custom_id: string | null = null): Row {
+    const consumer = { id: this.#id(), created_at: 1000, username, custom_id }
+    this.catalog.put('consumers', consumer)
+    return consumer
+  }
+
+  addKey(consumer: Row, key: string): Row {
+    const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, key }
+    this.catalog.put('keyauth_credentials', row)
+    return row
+  }
+
+  /** The `n`th record of the plugin `recorder`, once it has been made. */
+  async record(n = 1): Promise<LogRecord> {
+    while (this.records.length < n) await new Promise<void>((resolve) => this.#recorded.push(resolve))
+    return this.records[n - 1] as LogRecord
+  }
+
+  /** A logging plugin that keeps its records here. */
+  #recorder(): Plugin {
+    return definePlugin({
+      name: 'recorder',
+      priority: 1,
+      phases: {
+        log: (record) => {
+          this.records.push(record)
+          for (const resolve of this.#recorded.splice(0)) resolve()
+        },
+      },
+    })
+  }
+
+  #id(): string {
+    this.#ids++
+    return `00000000-0000-4000-8000-${String(this.#ids).padStart(12, '0')}`
+  }
+}
+
+export function collect(lines: { sentence: string; fields: LogFields }[]): Logger {
+  const line = (sentence: string, fields: LogFields = {}) => void lines.push({ sentence, fields })
+  const logger: Logger = { scope: () => logger, debug: line, info: line, warn: line, error: line }
+  return logger
+}
