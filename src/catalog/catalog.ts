@@ -14,7 +14,8 @@ export interface View {
   many(entity: Entity, lookup: Lookup, ...values: (string | null)[]): readonly Row[] | Promise<readonly Row[]>
   /**
    * Whether everything that this view answered is what it would answer now. Brings the catalog up to the newest
-   * change first; costs nothing if nothing changed since the view was opened.
+   * change first; costs nothing if nothing changed since the view was opened. Says nothing of projections: whoever
+   * matched a row by one must match it again. Never throws.
    */
   holds(): boolean
   /** The position when the view was opened. */
@@ -25,9 +26,12 @@ export interface View {
  * A lookup rejects with {Unknown} when it can't be told what the datastore holds: never taken for absence.
  */
 export interface Catalog {
-  /** The newest change that this thread has applied; brings the catalog up to it first. */
+  /** The newest change that this thread has applied; brings the catalog up to it first. @throws {Unknown} as `view` */
   position(): Position
-  /** Opens a view on what is known now, after bringing the catalog up to the newest change. */
+  /**
+   * Opens a view on what is known now, after bringing the catalog up to the newest change.
+   * @throws {Unknown} when this thread hears no changes (yet, or any more), so projections can't be trusted either
+   */
   view(): View
 }
 

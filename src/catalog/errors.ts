@@ -1,8 +1,25 @@
 import { TroopError } from '../base/errors.ts'
 
-/** What the datastore holds under a key can't be told now: answered as 503, never as absence. */
+/**
+ * What the datastore holds under a key can't be told now: answered as 503, never as absence. The message names the
+ * family of the key alone, since what follows may be a secret: `keyauth_credentials:<key>`.
+ */
 export class Unknown extends TroopError {
   constructor(key: string, cause?: unknown) {
-    super('unknown', `can't tell what the datastore holds for ${key}`, { cause })
+    super('unknown', `can't tell what the datastore holds for ${key.split(':', 1)[0]}`, { cause })
+  }
+}
+
+/** The whole of a lookup, waits and repeats included, took longer than it may. */
+export class LookupTimeout extends TroopError {
+  constructor(limitMs: number) {
+    super('lookup-timeout', `no answer within ${limitMs} ms`)
+  }
+}
+
+/** A worker lost its agent, or was given up by it: it can't know any more what changed. */
+export class LinkLost extends TroopError {
+  constructor(reason: string) {
+    super('link-lost', `this worker hears no changes any more: ${reason}`)
   }
 }

@@ -2,11 +2,14 @@
 import type { Row } from '../base/json.ts'
 import type { Lookup } from '../entities/define.ts'
 
+export type KeyValues = readonly (string | null)[]
+
 /** The key of `values`, in the order of `lookup.by`; nulls at the end are left out: `plugins:<api>`. */
-export function cacheKey(lookup: Lookup, values: readonly (string | null)[]): string {
+export function cacheKey(lookup: Lookup, values: KeyValues): string {
+  if (values.length === 1) return values[0] == null ? lookup.prefix : `${lookup.prefix}:${values[0]}`
   let last = values.length
   while (last > 0 && values[last - 1] == null) last--
-  return [lookup.prefix, ...values.slice(0, last).map((value) => value ?? '')].join(':')
+  return [lookup.prefix, ...values.slice(0, last).map(spellPart)].join(':')
 }
 
 /** The key under which `row` is found by `lookup`. */
@@ -15,4 +18,17 @@ export function keyOfRow(lookup: Lookup, row: Row): string {
     lookup,
     lookup.by.map((column) => (row[column] == null ? null : String(row[column]))),
   )
+}
+
+/**
+ * Whether text in Postgres can equal these values at all: it holds neither U+0000 nor half of a surrogate pair. The
+ * driver would refuse the one and silently send U+FFFD for the other, and so find a row under a key not its own.
+ */
+export function canExist(values: KeyValues): boolean {
+  return values.every((value) => value === null || (value.isWellFormed() && !value.includes('\0')))
+}
+
+/** Keeps two lists of values from sharing a key; ids and names are spelled as they are. */
+function spellPart(value: string | null): string {
+  return value === null ? '%' : value.replaceAll('%', '%25').replaceAll(':', '%3A')
 }

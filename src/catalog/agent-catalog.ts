@@ -1,0 +1,394 @@
+// The node's own knowledge (L2): what it has read of the datastore, kept right by the log. Workers ask it on a miss
+// and are told of every change, in the tick in which it is applied.
+import { type Clock, within } from '../base/clock.ts'
+import type { Json, Row } from '../base/json.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Position, Stamp, Stamped } from '../base/stamp.ts'
+import { type Attempt, Cache, type CacheCounters, type SingleFlight } from '../cache/cache.ts'
+import type { Entity, Lookup } from '../entities/define.ts'
+import type { Change, LogEvent } from '../event-log/event.ts'
+import type { Subscriber } from '../event-log/event-log.ts'
+import type { StampedReader } from '../store/store.ts'
+import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
+import { LookupTimeout, Unknown } from './errors.ts'
+import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
+import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
+
+/** Who follows the log, as far as the catalog must speak to it; node joins the two. */
+export interface Progress {
+  /** Resolves once everything up to `position` was applied; hurries the log along. */
+  reach(position: Position): Promise<void>
+  /**
+   * The primary, asked when `sent` was applied, answered the head `answered`. One that is ahead is to be pulled, and
+   * its digest compared when it is applied: `reach` must not resolve, and `load` be called, if it differs.
+   */
+  observe(sent: Stamp, answered: Stamp): void
+  /** Another history was seen, and all was deleted: `load` must be called. */
+  reset(reason: string): void
+}
+
+export interface AgentCatalogOptions {
+  /** All that this node knows, those of plugins too. */
+  readonly entities: readonly Entity[]
+  /** The one whose whole table every worker has: apis. */
+  readonly projected: Entity
+  readonly store: StampedReader
+  readonly progress: Progress
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Estimated bytes of entries; see `Cache`. */
+  readonly maxBytes: number
+  /** A lookup that takes longer, all told, is unknown. Default 10,000: above the store's own limits. */
+  readonly lookupMs?: number
+  /** Reads of the datastore at once. Default 64: more than the pool has connections, so that these never idle. */
+  readonly flightsMax?: number
+  /** Lookups that wait at once. Default 20,000. */
+  readonly waitersMax?: number
+}
+
+/** What a lookup found. */
+export interface Found {
+  /** A row, a list of rows, or null: there is none. */
+  readonly value: Cached | null
+  /** The log as of which that is right, at most what is applied here. */
+  readonly position: Position
+  /** A purged entry, served because the datastore is away. */
+  readonly standIn: boolean
+}
+
+/** One row of the projected entity became `row`, or is gone. */
+export interface Patch {
+  readonly id: string
+  readonly row: Row | null
+}
+
+/** One transaction, as entries and the projection see it. */
+export interface Changes {
+  /** Its newest event. */
+  readonly position: Position
+  readonly operations: readonly Operation[]
+  readonly patches: readonly Patch[]
+}
+
+export interface Seed {
+  readonly position: Position
+  /** The whole projected table. */
+  readonly rows: readonly Row[]
+}
+
+/** Who is told of changes, each call in the tick in which it happened here. */
+export interface Listener {
+  /** Forget everything and start from this. The first call, and again after every reset. */
+  seed(seed: Seed): void
+  change(changes: Changes): void
+  /** All entries count as absent. */
+  purge(position: Position): void
+  /** One entry was dropped by hand. */
+  forget(key: string): void
+}
+
+interface Query {
+  readonly entity: Entity
+  readonly lookup: Lookup
+  readonly values: KeyValues
+}
+
+export class AgentCatalog implements Subscriber {
+  readonly #options: AgentCatalogOptions
+  #entities: ReadonlyMap<string, Entity>
+  readonly #cache: Cache<Cached>
+  readonly #flights: SingleFlight<Cached, Query>
+  readonly #listeners = new Set<Listener>()
+  readonly #logger: Logger
+  readonly #lookupMs: number
+  #rows = new Map<string, Row>()
+  #applied: Stamp = { position: 0, digest: '' }
+  /** Pending from a reset until its load; reads of the datastore wait for it. */
+  #loaded = deferred()
+  #isLoaded = false
+  /** Resets so far: what was read before one says nothing after it. */
+  #histories = 0
+  #projectionEpoch = 0
+
+  constructor(options: AgentCatalogOptions) {
+    this.#options = options
+    this.#entities = byName(options.entities)
+    this.#logger = options.logger.scope('catalog')
+    this.#lookupMs = options.lookupMs ?? 10_000
+    this.#cache = new Cache({ maxBytes: options.maxBytes })
+    this.#flights = this.#cache.flights({
+      position: () => (this.#isLoaded ? this.#applied.position : 0),
+      send: (attempt) => void this.#read(attempt),
+      flightsMax: options.flightsMax ?? 64,
+      waitersMax: options.waitersMax ?? 20_000,
+    })
+  }
+
+  /** Up to which event everything served here is right. */
+  get applied(): Stamp {
+    return this.#applied
+  }
+
+  get counters(): CacheCounters {
+    return this.#cache.counters
+  }
+
+  /** Rises whenever the projected rows changed, were loaded or were purged. */
+  get projectionEpoch(): number {
+    return this.#projectionEpoch
+  }
+
+  /** All rows of the projected entity as of `applied`; a row is the same object until it changes. */
+  rows(entity: Entity): readonly Row[] {
+    if (entity.name !== this.#options.projected.name) throw new TypeError(`${entity.name} has no projection`)
+    return [...this.#rows.values()]
+  }
+
+  /**
+   * Knows these entities too, from the next event and lookup on. Those known before stay: a worker may still ask for
+   * them, and their entries are to be kept right.
+   */
+  learn(entities: readonly Entity[]): void {
+    const others = [...this.#entities.values()].filter(({ name }) => !entities.some((e) => e.name === name))
+    this.#entities = byName([...others, ...entities])
+  }
+
+  /** Subscribes to changes; the seed is told at once, or when it is loaded. Returns the call that ends it. */
+  attach(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    if (this.#isLoaded) listener.seed(this.#seed())
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The entity of that name, and its lookup of that number; undefined when this node has none. */
+  lookupOf(name: string, index: number): { entity: Entity; lookup: Lookup } | undefined {
+    const entity = this.#entities.get(name)
+    const lookup = entity?.lookups[index]
+    return entity && lookup && { entity, lookup }
+  }
+
+  /**
+   * What the datastore holds under a key, from memory or by one read however many ask.
+   * @param isWaiting  whether the caller still wants it
+   * @throws {Unknown} when it can't be told, with the reason as cause
+   */
+  async find(
+    entity: Entity,
+    lookup: Lookup,
+    values: KeyValues,
+    isWaiting: () => boolean = () => true,
+  ): Promise<Found> {
+    const { position } = this.#applied
+    if (!canExist(values)) return { value: lookup.many ? [] : null, position, standIn: false }
+    const key = cacheKey(lookup, values)
+    const entry = this.#cache.get(key)
+    if (entry && entry.position <= position) return { value: entry.value, position, standIn: false }
+    let open = true
+    try {
+      const load = this.#load(key, { entity, lookup, values }, () => open && isWaiting())
+      return await within(this.#options.clock, this.#lookupMs, load, () => new LookupTimeout(this.#lookupMs))
+    } catch (cause) {
+      this.#logger.debug('lookup failed', { family: lookup.prefix, error: cause })
+      throw new Unknown(key, cause)
+    } finally {
+      open = false
+    }
+  }
+
+  /** What is cached under `key`, as GET /cache shows it, 0.8's spelling of plugins included; else undefined. */
+  read(key: string): Json | undefined {
+    const plugin = parsePluginKey(key)
+    const value = this.#cache.peek(plugin?.key ?? key)?.value
+    if (!plugin) return value ?? undefined
+    return value == null ? undefined : viewOfPlugins(value as readonly Row[], plugin.name)
+  }
+
+  /** Drops one entry here and in every worker. */
+  dropKey(key: string): void {
+    const own = parsePluginKey(key)?.key ?? key
+    this.#cache.forget(own)
+    for (const listener of this.#listeners) listener.forget(own)
+  }
+
+  /** Entries count as absent until they are read again at `position` or later, the one of a join's event. */
+  purge(position: Position): void {
+    this.#projectionEpoch++
+    this.#cache.purge(position)
+    for (const listener of this.#listeners) listener.purge(position)
+  }
+
+  purgeAll(): void {
+    this.purge(this.#applied.position)
+  }
+
+  apply(events: readonly LogEvent[]): void {
+    const last = events.at(-1)
+    if (!last) return
+    const changes = events.map(({ position, body }) => ({ position, change: JSON.parse(body) as Change }))
+    const operations = changes.flatMap(({ position, change }) => this.#operationsOf(change, position))
+    const patches = changes.flatMap(({ change }) => this.#patchesOf(change))
+
+    this.#applied = { position: last.position, digest: last.digest }
+    for (const operation of operations) perform(operation, this.#cache)
+    for (const { id, row } of patches) {
+      if (row) this.#rows.set(id, row)
+      else this.#rows.delete(id)
+    }
+    if (patches.length > 0) this.#projectionEpoch++
+    const told: Changes = { position: last.position, operations, patches }
+    for (const listener of this.#listeners) listener.change(told)
+
+    // A follower loads instead of applying these; nothing cached may outlive one that comes here all the same.
+    if (changes.some(({ change }) => change.operation === 'reset')) this.#distrust('reset')
+  }
+
+  async load(reason: string): Promise<Stamp> {
+    this.#logger.info('catalog loads', { reason })
+    this.#forget()
+    const loaded = this.#loaded
+    const histories = this.#histories
+    try {
+      const { value: rows, stamp } = await this.#options.store.scan(this.#options.projected)
+      if (histories !== this.#histories) throw new Error('another load began before this one was done')
+      this.#rows = new Map(rows.map((row) => [idOf(row), row]))
+      this.#applied = stamp
+      this.#isLoaded = true
+      this.#cache.floors.raiseAll(stamp.position)
+      this.#projectionEpoch++
+      for (const listener of this.#listeners) listener.seed(this.#seed())
+      loaded.resolve()
+      return stamp
+    } catch (error) {
+      loaded.reject(error)
+      throw error
+    }
+  }
+
+  /** Deletes what may be of another history. Workers keep serving until the load gives them a new seed. */
+  #forget(): void {
+    this.#histories++
+    this.#isLoaded = false
+    this.#loaded.reject(new Error('superseded by another load'))
+    this.#loaded = deferred()
+    this.#cache.reset()
+    this.#flights.restart()
+  }
+
+  #distrust(reason: string): void {
+    this.#logger.warn('another history was seen', { reason, position: this.#applied.position })
+    this.#forget()
+    this.#options.progress.reset(reason)
+  }
+
+  #seed(): Seed {
+    return { position: this.#applied.position, rows: [...this.#rows.values()] }
+  }
+
+  #operationsOf(change: Change, position: Position): readonly Operation[] {
+    const entity = this.#entities.get(change.entity)
+    // Of an entity that this node doesn't know, nothing can have been asked.
+    return entity ? operationsOf(change, position, entity) : []
+  }
+
+  #patchesOf(change: Change): Patch[] {
+    if (change.entity !== this.#options.projected.name) return []
+    // An image of a newer schema is patched in too: the table holds nothing else, so a scan would say the same.
+    if (change.new) return [{ id: idOf(change.new), row: change.new }]
+    return change.old ? [{ id: idOf(change.old), row: null }] : []
+  }
+
+  /** Hands a value out only once the log is where the value was read, so that no worker sees two positions at once. */
+  async #load(key: string, query: Query, isWaiting: () => boolean): Promise<Found> {
+    while (isWaiting()) {
+      const histories = this.#histories
+      const found = await this.#landed(key, query, isWaiting)
+      if (found.position > this.#applied.position) await this.#options.progress.reach(found.position)
+      if (histories === this.#histories) return found
+    }
+    throw new LookupTimeout(this.#lookupMs)
+  }
+
+  async #landed(key: string, query: Query, isWaiting: () => boolean): Promise<Found> {
+    const entry = this.#cache.peek(key)
+    if (!entry) return await this.#flights.join(key, query, isWaiting)
+    return { value: entry.value, position: Math.max(entry.position, this.#applied.position), standIn: false }
+  }
+
+  async #read(attempt: Attempt<Cached, Query>): Promise<void> {
+    try {
+      await this.#loaded.promise
+      const read = (attempt.round === 0 && (await this.#readReplica(attempt.query))) || null
+      const { value: rows, stamp } = read ?? (await this.#readPrimary(attempt.query))
+      attempt.land(this.#valueOf(attempt.key, attempt.query.lookup, rows), stamp.position)
+    } catch (error) {
+      attempt.fail(error)
+    }
+  }
+
+  /**
+   * What a replica knows, if it is no older than this node and no newer: of what is ahead only the primary can be
+   * trusted to be of our history.
+   */
+  async #readReplica({ entity, lookup, values }: Query): Promise<Stamped<readonly Row[]> | undefined> {
+    const sent = this.#applied
+    const read = await this.#options.store.find(entity, lookup, values, 'replica')
+    const usable =
+      read.stamp.position >= sent.position &&
+      read.stamp.position <= this.#applied.position &&
+      !this.#contradicts(read.stamp, sent)
+    return usable ? read : undefined
+  }
+
+  async #readPrimary({ entity, lookup, values }: Query): Promise<Stamped<readonly Row[]>> {
+    const sent = this.#applied
+    const histories = this.#histories
+    const read = await this.#options.store.find(entity, lookup, values, 'primary')
+    // After a reset the flight was started anew, and ignores this answer.
+    if (histories !== this.#histories) return read
+    if (this.#contradicts(read.stamp, sent)) this.#distrust('other-history')
+    else this.#options.progress.observe(sent, read.stamp)
+    return read
+  }
+
+  /** A head that is lower than what was applied before it was asked for, or another at the same position. */
+  #contradicts(head: Stamp, sent: Stamp): boolean {
+    const known = [sent, this.#applied].find(({ position }) => position === head.position)
+    return head.position < sent.position || (known !== undefined && known.digest !== head.digest)
+  }
+
+  /** Rows that spell another key than was asked for are left out: no event would ever name this one for them. */
+  #valueOf(key: string, lookup: Lookup, rows: readonly Row[]): Cached | null {
+    const own = rows.filter((row) => keyOfRow(lookup, row) === key)
+    if (lookup.many) return own
+    if (own.length > 1)
+      throw new TypeError(`${lookup.prefix}: ${own.length} rows have one key, which must be unique`)
+    return own[0] ?? null
+  }
+}
+
+/** Checks what makes keys ambiguous: two lookups of one prefix would share entries that mean different rows. */
+function byName(entities: readonly Entity[]): ReadonlyMap<string, Entity> {
+  const owners = new Map<string, string>()
+  for (const entity of entities) {
+    for (const { prefix } of entity.lookups) {
+      const owner = owners.get(prefix)
+      if (owner)
+        throw new TypeError(`the cache key prefix ${prefix} is used by ${owner} and by ${entity.name}`)
+      owners.set(prefix, entity.name)
+    }
+  }
+  return new Map(entities.map((entity) => [entity.name, entity]))
+}
+
+interface Deferred {
+  readonly promise: Promise<void>
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/** Its rejection is told to whoever awaits it, and to nobody when no one does. */
+function deferred(): Deferred {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  promise.catch(() => undefined)
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,189 @@
+// The port between the agent and one worker. What the agent has posted it counts in shared memory, and a worker that
+// is behind that count drains its port before it looks anything up: acknowledged means served.
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { codeOf, describeError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Position } from '../base/stamp.ts'
+import type { AgentCatalog, Changes, Listener, Seed } from './agent-catalog.ts'
+import type { Cached } from './apply.ts'
+import { LinkLost } from './errors.ts'
+import type { KeyValues } from './keys.ts'
+
+/** One end of a link. Put the worker's into `workerData`, and its port into `transferList`. */
+export interface LinkEnd {
+  readonly port: MessagePort
+  /** Two 64-bit counts that only rise: messages posted to the worker, and messages it has taken. */
+  readonly counts: SharedArrayBuffer
+}
+
+/** Positions travel inside messages: a reset lowers them, and some messages move none. */
+export type ToWorker =
+  | ({ readonly kind: 'seed' } & Seed)
+  | ({ readonly kind: 'changes' } & Changes)
+  | { readonly kind: 'purge'; readonly position: Position }
+  | { readonly kind: 'forget'; readonly key: string }
+  | {
+      readonly kind: 'found'
+      readonly id: number
+      readonly value: Cached | null
+      readonly position: Position
+      readonly standIn: boolean
+    }
+  | { readonly kind: 'failed'; readonly id: number; readonly code: string; readonly message: string }
+
+/** A question of the worker; answered by `found` or `failed` with its id, unless a seed comes in between. */
+export interface ToAgent {
+  readonly id: number
+  /** The entity's name and the number of the lookup in it: both sides have the same tables. */
+  readonly entity: string
+  readonly lookup: number
+  readonly values: KeyValues
+}
+
+const posted = 0
+const taken = 1
+
+/**
+ * A worker this many messages behind does not run any more, or not fast enough ever to catch up: the agent gives it
+ * up rather than hold what it will never read. At a thousand changes a second it is more than a minute.
+ */
+const behindMax = 100_000
+
+/** Makes both ends. */
+export function openLink(): { readonly agent: LinkEnd; readonly worker: LinkEnd } {
+  const { port1, port2 } = new MessageChannel()
+  const counts = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT)
+  return { agent: { port: port1, counts }, worker: { port: port2, counts } }
+}
+
+export interface AgentLinkOptions {
+  readonly end: LinkEnd
+  readonly catalog: AgentCatalog
+  readonly logger: Logger
+  /** The worker was given up: replace it. Not called after `close`, nor when the worker ended by itself. */
+  readonly onLost: (reason: string) => void
+}
+
+/** The agent's side of one worker: tells it of changes, and answers it. */
+export class AgentLink {
+  readonly #options: AgentLinkOptions
+  readonly #counts: BigInt64Array
+  readonly #detach: () => void
+  /** Raised by every seed: the worker asks again what it had asked before. */
+  #generation = 0
+  #closed = false
+
+  /** Posts the seed in this very tick (or when it is loaded), and every change after it. */
+  constructor(options: AgentLinkOptions) {
+    this.#options = options
+    this.#counts = new BigInt64Array(options.end.counts)
+    const { port } = options.end
+    port.on('message', (question: ToAgent) => void this.#answer(question))
+    port.on('close', () => this.close())
+    const listener: Listener = {
+      seed: (seed) => {
+        this.#generation++
+        this.#post({ kind: 'seed', ...seed })
+      },
+      change: (changes) => this.#post({ kind: 'changes', ...changes }),
+      purge: (position) => this.#post({ kind: 'purge', position }),
+      forget: (key) => this.#post({ kind: 'forget', key }),
+    }
+    this.#detach = options.catalog.attach(listener)
+  }
+
+  /** Ends it: a worker that still runs finds itself behind with nothing to read, and answers nothing any more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#detach()
+    Atomics.add(this.#counts, posted, 1n)
+    this.#options.end.port.close()
+  }
+
+  #post(message: ToWorker): void {
+    if (this.#closed) return
+    this.#options.end.port.postMessage(message)
+    // In this order: who sees the count must find the message.
+    const count = Atomics.add(this.#counts, posted, 1n) + 1n
+    if (count - Atomics.load(this.#counts, taken) <= behindMax) return
+    const reason = `the worker is ${behindMax} messages behind`
+    this.#options.logger.error('worker given up', { reason })
+    this.close()
+    this.#options.onLost(reason)
+  }
+
+  async #answer({ id, entity, lookup, values }: ToAgent): Promise<void> {
+    const generation = this.#generation
+    const isWaiting = () => !this.#closed && generation === this.#generation
+    try {
+      const known = this.#options.catalog.lookupOf(entity, lookup)
+      if (!known) throw new TypeError(`the agent has no lookup ${lookup} of ${entity}`)
+      const found = await this.#options.catalog.find(known.entity, known.lookup, values, isWaiting)
+      if (isWaiting()) this.#post({ kind: 'found', id, ...found })
+    } catch (error) {
+      if (isWaiting()) this.#post({ kind: 'failed', id, ...reasonOf(error) })
+    }
+  }
+}
+
+/** The worker's side: hands every message on, once and in order, at the latest when a lookup needs it. */
+export class WorkerLink {
+  readonly #port: MessagePort
+  readonly #counts: BigInt64Array
+  readonly #receive: (message: ToWorker) => void
+  #taken = 0n
+  #lost: LinkLost | undefined
+
+  constructor(
+    { port, counts }: LinkEnd,
+    receive: (message: ToWorker) => void,
+    onLost: (e: LinkLost) => void,
+  ) {
+    this.#port = port
+    this.#counts = new BigInt64Array(counts)
+    this.#receive = receive
+    port.on('message', (message: ToWorker) => this.#take(message))
+    port.on('close', () => {
+      this.#lost ??= new LinkLost('its port was closed')
+      onLost(this.#lost)
+    })
+  }
+
+  /**
+   * Takes all messages that were posted by now.
+   * @throws {LinkLost} when changes can't be heard any more: nothing may be answered from memory then
+   */
+  catchUp(): void {
+    const target = Atomics.load(this.#counts, posted)
+    while (this.#taken < target) {
+      const next = this.#lost ? undefined : receiveMessageOnPort(this.#port)
+      if (!next) {
+        this.#lost ??= new LinkLost('it was given up by its agent')
+        throw this.#lost
+      }
+      this.#take(next.message)
+    }
+    if (this.#lost) throw this.#lost
+  }
+
+  ask(question: ToAgent): void {
+    this.#port.postMessage(question)
+  }
+
+  close(): void {
+    this.#port.close()
+  }
+
+  #take(message: ToWorker): void {
+    this.#taken++
+    Atomics.store(this.#counts, taken, this.#taken)
+    this.#receive(message)
+  }
+}
+
+/** Of an Unknown, the reason; the worker says by itself what was unknown. */
+function reasonOf(error: unknown): { code: string; message: string } {
+  const reason = codeOf(error) === 'unknown' ? (error as Error).cause : error
+  return { code: codeOf(reason) ?? 'lookup-failed', message: describeError(reason) }
+}

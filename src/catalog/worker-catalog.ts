@@ -1,0 +1,262 @@
+// What one worker knows (L1): its own entries and projection, told of every change by the agent and brought up to
+// the newest one before anything is answered.
+import { TroopError } from '../base/errors.ts'
+import type { Row } from '../base/json.ts'
+import type { Position } from '../base/stamp.ts'
+import {
+  type Attempt,
+  Cache,
+  type CacheCounters,
+  type Entry,
+  type Landed,
+  type SingleFlight,
+} from '../cache/cache.ts'
+import type { Entity, Lookup } from '../entities/define.ts'
+import type { Changes, Patch, Seed } from './agent-catalog.ts'
+import { type Cached, idOf, perform } from './apply.ts'
+import type { Catalog, Projection, View } from './catalog.ts'
+import { Unknown } from './errors.ts'
+import { cacheKey, canExist, type KeyValues } from './keys.ts'
+import { type LinkEnd, type ToWorker, WorkerLink } from './link.ts'
+
+export interface WorkerCatalogOptions {
+  readonly end: LinkEnd
+  /** Kept in step with the agent's projected entity: the router. */
+  readonly projection: Projection
+  /** Estimated bytes of entries; see `Cache`. */
+  readonly maxBytes: number
+  /** Requests that wait for lookups at once; beyond it they are unknown at once. Default 10,000. */
+  readonly waitersMax?: number
+}
+
+interface Query {
+  readonly entity: Entity
+  readonly lookup: Lookup
+  readonly values: KeyValues
+}
+
+/** What a view may be checked against: moves with everything that can make an answer differ. */
+interface State {
+  readonly position: Position
+  /** Seeds and purges so far. */
+  readonly epoch: number
+}
+
+export class WorkerCatalog implements Catalog {
+  /** Resolves once the first seed has come; before that every lookup is unknown. */
+  readonly ready: Promise<void>
+  readonly #projection: Projection
+  readonly #cache: Cache<Cached>
+  readonly #flights: SingleFlight<Cached, Query>
+  readonly #link: WorkerLink
+  readonly #asked = new Map<number, Attempt<Cached, Query>>()
+  readonly #ready = Promise.withResolvers<void>()
+  /** The projected rows, so that the projection is told of an old row by the very object it was given. */
+  #rows = new Map<string, Row>()
+  #state: State = { position: 0, epoch: 0 }
+  #lastId = 0
+
+  constructor({ end, projection, maxBytes, waitersMax = 10_000 }: WorkerCatalogOptions) {
+    this.ready = this.#ready.promise
+    this.ready.catch(() => undefined)
+    this.#projection = projection
+    this.#cache = new Cache({ maxBytes })
+    this.#flights = this.#cache.flights({
+      position: () => this.#state.position,
+      send: (attempt) => this.#ask(attempt),
+      // The agent bounds and queues what goes to the datastore; here each waits for one message.
+      flightsMax: waitersMax,
+      waitersMax,
+    })
+    this.#link = new WorkerLink(
+      end,
+      (message) => this.#receive(message),
+      (error) => {
+        this.#asked.clear()
+        this.#flights.failAll(error)
+        this.#ready.reject(error)
+      },
+    )
+  }
+
+  get counters(): CacheCounters {
+    return this.#cache.counters
+  }
+
+  /** @throws {Unknown} when this worker has no seed yet, or lost its agent */
+  position(): Position {
+    return this.#catchUp().position
+  }
+
+  /** @throws {Unknown} as `position` */
+  view(): View {
+    return new WorkerView(this.#catchUp(), {
+      state: () => this.#stateIfKnown(),
+      look: (key, query) => this.#look(key, query),
+      peek: (key) => this.#cache.peek(key),
+      peekPurged: (key) => this.#cache.peekPurged(key),
+    })
+  }
+
+  close(): void {
+    this.#link.close()
+  }
+
+  #catchUp(): State {
+    try {
+      this.#link.catchUp()
+    } catch (error) {
+      throw new Unknown('anything', error)
+    }
+    if (this.#state.epoch === 0) throw new Unknown('anything', new Error('this worker has no seed yet'))
+    return this.#state
+  }
+
+  #stateIfKnown(): State | undefined {
+    try {
+      return this.#catchUp()
+    } catch {
+      return undefined
+    }
+  }
+
+  #look(key: string, query: Query): Entry<Cached> | Promise<Landed<Cached>> {
+    this.#catchUp()
+    return this.#cache.get(key) ?? this.#flights.join(key, query)
+  }
+
+  #ask(attempt: Attempt<Cached, Query>): void {
+    const { entity, lookup, values } = attempt.query
+    const id = ++this.#lastId
+    this.#asked.set(id, attempt)
+    this.#link.ask({ id, entity: entity.name, lookup: entity.lookups.indexOf(lookup), values })
+  }
+
+  /** Stores what comes right here and not where it is awaited: until then, more could have come. */
+  #receive(message: ToWorker): void {
+    switch (message.kind) {
+      case 'seed':
+        this.#seed(message)
+        break
+      case 'changes':
+        this.#change(message)
+        break
+      case 'purge':
+        this.#state = { ...this.#state, epoch: this.#state.epoch + 1 }
+        this.#cache.purge(message.position)
+        break
+      case 'forget':
+        this.#cache.forget(message.key)
+        break
+      case 'found':
+        this.#answered(message.id)?.land(message.value, message.position, message.standIn)
+        break
+      case 'failed':
+        this.#answered(message.id)?.fail(new TroopError(message.code, message.message))
+        break
+    }
+  }
+
+  /** Undefined for what was asked before a seed: it was asked again since. */
+  #answered(id: number): Attempt<Cached, Query> | undefined {
+    const attempt = this.#asked.get(id)
+    this.#asked.delete(id)
+    return attempt
+  }
+
+  #seed({ position, rows }: Seed): void {
+    this.#rows = new Map(rows.map((row) => [idOf(row), row]))
+    this.#projection.load(rows)
+    this.#state = { position, epoch: this.#state.epoch + 1 }
+    this.#cache.reset()
+    this.#asked.clear()
+    this.#flights.restart()
+    this.#ready.resolve()
+  }
+
+  #change({ position, operations, patches }: Changes): void {
+    this.#state = { ...this.#state, position }
+    for (const operation of operations) perform(operation, this.#cache)
+    for (const patch of patches) this.#patch(patch)
+  }
+
+  #patch({ id, row }: Patch): void {
+    const old = this.#rows.get(id) ?? null
+    if (row) this.#rows.set(id, row)
+    else this.#rows.delete(id)
+    this.#projection.patch(old, row)
+  }
+}
+
+/** What a view needs of its catalog. */
+interface Source {
+  /** The newest; undefined when the agent is lost. */
+  state(): State | undefined
+  look(key: string, query: Query): Entry<Cached> | Promise<Landed<Cached>>
+  peek(key: string): Entry<Cached> | undefined
+  peekPurged(key: string): Entry<Cached> | undefined
+}
+
+interface Answer {
+  readonly value: Cached | null
+  readonly standIn: boolean
+}
+
+const nothing: readonly Row[] = []
+
+class WorkerView implements View {
+  readonly #source: Source
+  readonly #opened: State
+  readonly #answers = new Map<string, Answer>()
+
+  constructor(opened: State, source: Source) {
+    this.#opened = opened
+    this.#source = source
+  }
+
+  get position(): Position {
+    return this.#opened.position
+  }
+
+  one(entity: Entity, lookup: Lookup, ...values: (string | null)[]): Row | null | Promise<Row | null> {
+    return this.#look({ entity, lookup, values }) as Row | null | Promise<Row | null>
+  }
+
+  many(
+    entity: Entity,
+    lookup: Lookup,
+    ...values: (string | null)[]
+  ): readonly Row[] | Promise<readonly Row[]> {
+    const found = this.#look({ entity, lookup, values }) as null | readonly Row[] | Promise<readonly Row[]>
+    return found ?? nothing
+  }
+
+  holds(): boolean {
+    const state = this.#source.state()
+    if (state === undefined) return false
+    if (state === this.#opened) return true
+    return [...this.#answers].every(([key, { value, standIn }]) => {
+      const entry = this.#source.peek(key) ?? (standIn ? this.#source.peekPurged(key) : undefined)
+      return entry !== undefined && entry.value === value
+    })
+  }
+
+  #look(query: Query): Cached | null | Promise<Cached | null> {
+    if (!canExist(query.values)) return null
+    const key = cacheKey(query.lookup, query.values)
+    const found = this.#source.look(key, query)
+    if (!(found instanceof Promise)) return this.#record(key, found.value, false)
+    return found.then(
+      ({ value, standIn }) => this.#record(key, value, standIn),
+      (cause) => {
+        throw new Unknown(key, cause)
+      },
+    )
+  }
+
+  /** A second answer under one key must be the first one again, or the view does not hold. */
+  #record(key: string, value: Cached | null, standIn: boolean): Cached | null {
+    if (!this.#answers.has(key)) this.#answers.set(key, { value, standIn })
+    return value
+  }
+}

@@ -1,0 +1,60 @@
+// A worker thread that looks things up as fast as it can, and counts answers older than what its agent has said
+// to be applied. Started by link.test.ts.
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Row } from '../../src/base/json.ts'
+import type { LinkEnd } from '../../src/catalog/link.ts'
+import { WorkerCatalog } from '../../src/catalog/worker-catalog.ts'
+import { byApi, byKey, credential, plugin, uuid } from '../unit/catalog/world.ts'
+
+export interface Report {
+  readonly lookups: number
+  readonly stale: number
+  readonly fromMemory: number
+  readonly changesSeen: number
+}
+
+const { end, shared, index } = workerData as { end: LinkEnd; shared: SharedArrayBuffer; index: number }
+/** At 0, what is applied; then for each worker how often it has looked something up. */
+const progress = new Int32Array(shared)
+const apis = new Map<unknown, Row>()
+const count = { lookups: 0, stale: 0, fromMemory: 0 }
+const seen = new Set<number>()
+
+const catalog = new WorkerCatalog({
+  end,
+  maxBytes: 1_000_000,
+  projection: {
+    load: (rows) => {
+      for (const row of rows) apis.set(row.id, row)
+    },
+    patch: (_, next) => void (next && apis.set(next.id, next)),
+  },
+})
+
+/** Each row carries the number of the change that made it. */
+function check(least: number, found: Row | null | undefined): void {
+  count.lookups++
+  seen.add(Number(found?.revision))
+  if (!(Number(found?.revision) >= least)) count.stale++
+  Atomics.add(progress, index, 1)
+}
+
+await catalog.ready
+parentPort?.postMessage('ready')
+// -1 is the end. Now and then the loop lets messages come by themselves, as an idle worker would.
+for (let turn = 0; Atomics.load(progress, 0) >= 0; turn++) {
+  const least = Atomics.load(progress, 0)
+  const row = catalog.view().one(credential, byKey, 'k')
+  if (!(row instanceof Promise)) count.fromMemory++
+  check(least, await row)
+
+  const listLeast = Atomics.load(progress, 0)
+  check(listLeast, (await catalog.view().many(plugin, byApi, uuid(1), null)).at(-1))
+
+  const apiLeast = Atomics.load(progress, 0)
+  catalog.position()
+  check(apiLeast, apis.get(uuid(1)))
+  if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
+}
+parentPort?.postMessage({ ...count, changesSeen: seen.size } satisfies Report)
+catalog.close()

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { expect } from 'chai'
+import { silentLogger } from '../../src/base/logger.ts'
+import type { AgentCatalog } from '../../src/catalog/agent-catalog.ts'
+import { AgentLink, openLink } from '../../src/catalog/link.ts'
+import {
+  api,
+  create,
+  credential,
+  makeWorld,
+  plugin,
+  remove,
+  rowOf,
+  settle,
+  uuid,
+} from '../unit/catalog/world.ts'
+import type { Report } from './link-worker.ts'
+
+const changes = 600
+
+interface Running {
+  readonly worker: Worker
+  readonly link: AgentLink
+  /** How often it has looked something up. */
+  lookups(): number
+}
+
+/** Worker number `index`, from 1, once it is seeded. */
+async function run(catalog: AgentCatalog, shared: SharedArrayBuffer, index: number): Promise<Running> {
+  const { agent, worker: end } = openLink()
+  const worker = new Worker(new URL('./link-worker.ts', import.meta.url), {
+    workerData: { end, shared, index },
+    transferList: [end.port],
+  })
+  const link = new AgentLink({ end: agent, catalog, logger: silentLogger, onLost: expect.fail })
+  await once(worker, 'message')
+  return { worker, link, lookups: () => Atomics.load(new Int32Array(shared), index) }
+}
+
+async function end(running: readonly Running[]): Promise<void> {
+  for (const { link } of running) link.close()
+  await Promise.all(running.map(({ worker }) => worker.terminate()))
+}
+
+const reportOf = async ({ worker }: Running) => (await once(worker, 'message'))[0] as Report
+
+describe('link to worker threads', () => {
+  it('what the agent has applied, every lookup that starts later in any busy worker sees', async () => {
+    const { datastore, follower, catalog } = makeWorld()
+    const commit = (revision: number) => {
+      const credentialRow = rowOf(2, { key: 'k', revision })
+      return datastore.commit(
+        // Now and then the row goes and comes back, so that the key is dropped and must be asked for again.
+        ...(revision % 10 === 0 ? [remove(credential, credentialRow)] : []),
+        create(credential, credentialRow),
+        create(plugin, rowOf(3, { name: 'key-auth', api_id: uuid(1), consumer_id: null, revision })),
+        create(api, rowOf(1, { revision })),
+      )
+    }
+    commit(0)
+    await follower.load('start')
+    const shared = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT)
+    const applied = new Int32Array(shared)
+    const workers = await Promise.all([run(catalog, shared, 1), run(catalog, shared, 2)])
+    const reports = workers.map(reportOf)
+    try {
+      for (let revision = 1; revision <= changes; revision++) {
+        commit(revision)
+        follower.apply()
+        Atomics.store(applied, 0, revision)
+        await settle()
+        // In bursts, so that changes meet lookups; but not all before a slow worker has made its first one.
+        const least = workers.map((worker) => worker.lookups() + 6)
+        while (revision % 3 === 0 && workers.some((worker, n) => worker.lookups() < (least[n] as number))) {
+          await settle()
+        }
+      }
+      Atomics.store(applied, 0, -1)
+      for (const { stale, fromMemory, changesSeen } of await Promise.all(reports)) {
+        expect(stale).to.equal(0)
+        expect(fromMemory).to.be.above(0)
+        expect(changesSeen, 'the lookups ran among the changes').to.be.at.least(changes / 3)
+      }
+    } finally {
+      await end(workers)
+    }
+  })
+
+  it('forgets a worker that ended, and seeds the one that takes its place', async () => {
+    const { datastore, follower, catalog } = makeWorld()
+    datastore.commit(
+      create(api, rowOf(1, { revision: 7 })),
+      create(credential, rowOf(2, { key: 'k', revision: 7 })),
+    )
+    await follower.load('start')
+    datastore.commit(
+      create(plugin, rowOf(3, { name: 'acl', api_id: uuid(1), consumer_id: null, revision: 7 })),
+    )
+    const shared = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT)
+    const first = await run(catalog, shared, 1)
+    await first.worker.terminate()
+    follower.apply()
+    const applied = new Int32Array(shared)
+    Atomics.store(applied, 0, 7)
+    const second = await run(catalog, shared, 2)
+    try {
+      const report = reportOf(second)
+      while (second.lookups() < 10) await settle()
+      Atomics.store(applied, 0, -1)
+      expect((await report).stale).to.equal(0)
+    } finally {
+      await end([first, second])
+    }
+  })
+})
