@@ -1,0 +1,33 @@
+// What a command can fail at that is nobody's fault below it.
+import { TroopError } from '../src/base/errors.ts'
+
+export class NotRunning extends TroopError {
+  constructor(workingDir: string) {
+    super('not-running', 'Troop is not running', {
+      hint: `there is no node in ${workingDir}: run "troop start", or name its configuration with --config`,
+    })
+  }
+}
+
+/** The node in the background ended, or did not serve in time. */
+export class CouldNotStart extends TroopError {
+  constructor(message: string, hint: string) {
+    super('could-not-start', message, { hint })
+  }
+}
+
+/** Signals were sent and the process is still there. */
+export class WouldNotStop extends TroopError {
+  constructor(pid: number) {
+    super('would-not-stop', `process ${pid} did not end, not even when it was killed`, {
+      hint: `it may wait for a disk: look at it with "ps -o pid,stat,wchan -p ${pid}"`,
+    })
+  }
+}
+
+/** A question was asked and standard input ended. */
+export class NoAnswer extends TroopError {
+  constructor() {
+    super('no-answer', 'nobody answered', { hint: 'use --yes where nobody can' })
+  }
+}

@@ -1,0 +1,64 @@
+// What all commands have in common: the configuration they read, how they print, and how they fail.
+import { Command, Errors, Flags } from '@oclif/core'
+import { describeError, TroopError } from '../src/base/errors.ts'
+import { configurationPath, type LoadedConfig, loadConfig } from '../src/config/config.ts'
+import { ConfigurationInvalid, describeFaults } from '../src/config/errors.ts'
+import { Printer } from './printer.ts'
+
+/** For every command that reads the configuration. */
+export const configFlag = Flags.string({
+  char: 'c',
+  helpValue: '<path>',
+  description: 'configuration file; default /etc/troop/troop.yml, or built-in defaults if there is none',
+})
+
+/** For every command that lists something. */
+export const jsonFlag = Flags.boolean({ description: 'print JSON, and nothing else, on standard output' })
+
+export abstract class TroopCommand extends Command {
+  /** Lines for people; on standard error where standard output is for programs. */
+  protected printer = new Printer(process.stdout)
+
+  /** Leaves standard output to JSON, or to the log. */
+  protected printToStderr(): void {
+    this.printer = new Printer(process.stderr)
+  }
+
+  protected printJson(value: unknown): void {
+    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+  }
+
+  protected async loadConfiguration(path: string | undefined): Promise<LoadedConfig> {
+    const found = await configurationPath({ path })
+    this.printer.line('info', `Using configuration: ${found ?? 'built-in defaults'}`)
+    return loadConfig({ path: found })
+  }
+
+  /** Says what was given and has no effect, where a person is about to rely on it. */
+  protected printNotices({ notices }: LoadedConfig): void {
+    for (const { property, place, reason } of notices) {
+      this.printer.line('warn', `${property}: has no effect: ${reason} (${place})`)
+    }
+  }
+
+  /** All errors end here: one line of cause, one of remedy, exit code 1. */
+  protected override async catch(error: Error): Promise<void> {
+    process.exitCode = 1
+    if (error instanceof Errors.CLIError) {
+      // How the command was called: oclif's own words, and where to read more.
+      const [cause] = error.message.split('\nSee more help with --help')
+      process.stderr.write(`${cause}\nSee "${this.config.bin} ${this.id?.replaceAll(':', ' ')} --help".\n`)
+      return
+    }
+    if (error instanceof ConfigurationInvalid) {
+      for (const { cause, remedies } of describeFaults(error.faults))
+        this.printer.line('warn', cause, remedies)
+    }
+    this.printError(error)
+  }
+
+  protected printError(error: unknown): void {
+    const hint = error instanceof TroopError ? error.hint : undefined
+    this.printer.line('error', describeError(error), hint === undefined ? [] : [hint])
+  }
+}

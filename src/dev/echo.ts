@@ -1,0 +1,37 @@
+// A small upstream that answers what it was asked, to have something to proxy to.
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface Echo {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** Starts the echo on a free port of the loopback interface. It answers every request with a JSON description of it. */
+export async function startEcho(): Promise<Echo> {
+  const server = createServer((request, response) => {
+    const body = `${JSON.stringify(describe(request), null, 2)}\n`
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+    request.resume().on('end', () => response.end(body))
+  })
+  await listening(server)
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function describe(request: IncomingMessage): object {
+  return { method: request.method, url: request.url, headers: request.headers }
+}
+
+function listening(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+}

@@ -1,0 +1,95 @@
+// The node's main thread, joined: the store, the log that is followed, and the catalog that is kept right by it.
+
+import type { Resources } from '../base/resources.ts'
+import type { Position, Stamp } from '../base/stamp.ts'
+import { AgentCatalog } from '../catalog/agent-catalog.ts'
+import type { Database } from '../database/database.ts'
+import { api } from '../entities/api.ts'
+import type { Entity } from '../entities/define.ts'
+import { Follower } from '../event-log/follower.ts'
+import { Listener } from '../event-log/listener.ts'
+import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
+import { Pull, type Reachability } from '../event-log/pull.ts'
+import { PostgresStore } from '../store/postgres-store.ts'
+import type { Store } from '../store/store.ts'
+import type { Surroundings } from './datastore.ts'
+import { observedStore } from './observed-store.ts'
+
+export interface AgentOptions {
+  readonly database: Database
+  readonly entities: readonly Entity[]
+  readonly heartbeatIntervalMs: number
+  /** Bound on the node's own cache (L2), in bytes of estimated size. */
+  readonly cacheBytes: number
+  readonly surroundings: Surroundings
+}
+
+/**
+ * A write of ours is committed; what is left is to pull it. Longer than this, the datastore went away in between,
+ * and the answer says that the change happened and is not applied here yet.
+ */
+const applyLimitMs = 5000
+
+export class Agent {
+  readonly store: Store
+  readonly catalog: AgentCatalog
+  readonly #follower: Follower
+  readonly #listener: Listener
+  readonly #pull: Pull
+
+  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, surroundings }: AgentOptions) {
+    const { clock, random } = surroundings
+    const logger = surroundings.logger.scope('event-log')
+    const log = new PostgresEventLog(database)
+    const store = new PostgresStore(database)
+    this.catalog = new AgentCatalog({
+      entities,
+      projected: api,
+      store,
+      // The catalog follows the log and the log's follower tells the catalog: joined here, and only here.
+      progress: {
+        reach: (position) => this.#follower.reach(position, applyLimitMs),
+        observe: (sent, answered) => this.#follower.observe(sent, answered),
+        reset: (reason) => this.#follower.reset(reason),
+      },
+      clock,
+      logger: surroundings.logger,
+      maxBytes: cacheBytes,
+    })
+    this.#follower = new Follower({ log, subscriber: this.catalog, clock, random, logger })
+    this.store = observedStore(store, this.#follower)
+    this.#pull = new Pull({ log, follower: this.#follower, clock, logger }, { heartbeatIntervalMs })
+    this.#listener = new Listener({
+      database,
+      clock,
+      random,
+      logger,
+      onNews: (position) => this.#follower.nudge(position),
+    })
+  }
+
+  /** Listens, loads, and catches up with the log; in this order, so that nothing falls between. */
+  async start(resources: Resources): Promise<void> {
+    resources.own('listener', this.#listener)
+    await this.#listener.start()
+    resources.own('follower', this.#follower)
+    await this.#follower.start()
+    resources.own('pull', this.#pull)
+    this.#pull.start()
+  }
+
+  /** Resolves once this node serves nothing older than `stamp`. @throws {NotReached} */
+  async publish(stamp: Stamp): Promise<void> {
+    await this.#follower.reach(stamp.position, applyLimitMs)
+  }
+
+  /** What is applied; null before the first load. */
+  get position(): Position | null {
+    const { position } = this.#follower.applied()
+    return position < 0 ? null : position
+  }
+
+  get reachability(): Reachability {
+    return this.#pull.reachability()
+  }
+}

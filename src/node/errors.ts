@@ -1,0 +1,66 @@
+// What can keep a node from starting, besides what its parts raise.
+import { TroopError } from '../base/errors.ts'
+
+/** The working directory is not one, or this user may not use it. */
+export class WorkingDirUnusable extends TroopError {
+  constructor(path: string, why: string, cause?: unknown) {
+    super('working-dir-unusable', `working directory ${path} ${why}`, {
+      cause,
+      hint: 'set working_dir to a directory that this user can read, write and enter',
+    })
+  }
+}
+
+/** Another process runs a node in this working directory. */
+export class NodeRunning extends TroopError {
+  constructor(pid: number, pidFile: string) {
+    super('node-running', 'Troop is currently running', {
+      hint: `process ${pid} holds ${pidFile}: run "troop stop", or set another working_dir`,
+    })
+  }
+}
+
+/** A listener's address can't be bound. */
+export class PortTaken extends TroopError {
+  constructor(setting: string, address: string, code: string, cause: unknown) {
+    const why = code === 'EADDRINUSE' ? 'is in use by another program' : 'cannot be bound'
+    super('port-taken', `${setting}: ${address} ${why}`, {
+      cause,
+      hint:
+        code === 'EADDRINUSE'
+          ? `stop that program, or set ${setting} to a free port`
+          : `set ${setting} to an address of this machine`,
+    })
+  }
+}
+
+/** The datastore has configurations of plugins that this node does not have: requests to those APIs would fail. */
+export class PluginMissing extends TroopError {
+  constructor(name: string) {
+    super(
+      'plugin-missing',
+      `You are using a plugin that has not been enabled in the configuration: ${name}`,
+      {
+        hint: `add ${name} to custom_plugins, or delete its configurations`,
+      },
+    )
+  }
+}
+
+/** A worker thread ended, or could not do what it was told, while it was waited for. */
+export class WorkerFailed extends TroopError {
+  constructor(message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {
+    super(
+      'worker-failed',
+      message,
+      options.hint === undefined ? { cause: options.cause } : { cause: options.cause, hint: options.hint },
+    )
+  }
+}
+
+/** Somebody told the node to stop before it served. */
+export class StartInterrupted extends TroopError {
+  constructor() {
+    super('start-interrupted', 'stopped before it served')
+  }
+}

@@ -1,0 +1,338 @@
+// One node, from its start to its end: what is opened, in which order, and how it is closed again.
+import { rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import type { AdminOptions } from '../admin/admin.ts'
+import { type Address, formatAddress } from '../base/address.ts'
+import { systemClock } from '../base/clock.ts'
+import type { JsonObject } from '../base/json.ts'
+import { type LogFile, openLog } from '../base/logger.ts'
+import { systemRandom } from '../base/random.ts'
+import { Resources } from '../base/resources.ts'
+import { type Config, changedSettings, loadConfig, maskConfiguration } from '../config/config.ts'
+import type { NodeStatus, Reloaded } from '../control/control.ts'
+import { createControlServer } from '../control/server.ts'
+import { makeToken, writeControlAccess } from '../control/token.ts'
+import { Database } from '../database/database.ts'
+import type { Plugin } from '../plugins/plugin.ts'
+import { AdminServer } from './admin-server.ts'
+import { Agent } from './agent.ts'
+import { CacheView } from './cache-view.ts'
+import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
+import { StartInterrupted } from './errors.ts'
+import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
+import { canReusePort, requireFreePorts } from './ports.ts'
+import { handleSignals } from './signals.ts'
+import type { ProxySetup } from './thread.ts'
+import { packageVersion } from './version.ts'
+import { Workers } from './workers.ts'
+import { keepName, PidFile, prepareWorkingDir, type WorkingDir, workingDirAt } from './working-dir.ts'
+
+export interface NodeOptions {
+  readonly config: Config
+  /** The file that `config` was read from, read again by a reload; undefined when there is none. */
+  readonly configPath: string | undefined
+  /** The environment that `config` was read with, for reloads too. Default: the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Told a line for each step of the start, for people. */
+  readonly report: (line: string) => void
+  /** Whether the log goes to standard output rather than to a file in the working directory. */
+  readonly foreground: boolean
+}
+
+export interface RunningNode {
+  /** The addresses that it listens on, as bound, by the names of their settings. */
+  readonly listeners: Readonly<Record<string, string>>
+  /** Where its data is, without secrets. */
+  readonly datastore: string
+  /** Resolves once it has stopped, for whatever reason; rejects when something could not be released. */
+  readonly stopped: Promise<void>
+  /** Stops it: at once with a short grace for open requests, or once they are done. */
+  stop(how: 'stop' | 'quit'): void
+}
+
+/**
+ * Starts a node; resolves once it serves.
+ * @throws whatever kept it from starting, with everything released that was opened
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const node = new Node(options)
+  await node.start()
+  return node
+}
+
+/** Of `memory_cache_size`: half for the node's own cache, half shared by the workers'. */
+const agentPart = 0.5
+
+class Node implements RunningNode {
+  readonly stopped: Promise<void>
+  readonly #ended = Promise.withResolvers<void>()
+  readonly #resources = new Resources()
+  readonly #options: NodeOptions
+  readonly #dir: WorkingDir
+  readonly #startedAtMs = systemClock.monotonic()
+  readonly #listeners: Record<string, string> = {}
+  readonly #version = packageVersion()
+  #config: Config
+  #plugins: readonly Plugin[] = []
+  #ready = false
+  /** Told to stop while it starts. */
+  #interrupted = false
+  #ending: Promise<void> | undefined
+  // What `start` opens, in this order.
+  #log!: LogFile
+  #name!: string
+  #surroundings!: Surroundings
+  #datastore!: Datastore
+  #agent!: Agent
+  #workers!: Workers
+  #cacheView!: CacheView
+  #admin!: AdminServer
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    this.#config = options.config
+    this.#dir = workingDirAt(options.config.workingDir)
+    this.stopped = this.#ended.promise
+    // Whoever started it awaits `stopped`; while it starts, nobody does yet.
+    this.stopped.catch(() => undefined)
+  }
+
+  get listeners(): Readonly<Record<string, string>> {
+    return this.#listeners
+  }
+
+  get datastore(): string {
+    return this.#datastore.description
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#claimPlace()
+      for (const step of [
+        () => this.#openDatastore(),
+        () => this.#openAgent(),
+        () => this.#openWorkers(),
+        () => this.#openAdmin(),
+        () => this.#openControl(),
+      ]) {
+        await step()
+        if (this.#interrupted) throw new StartInterrupted()
+      }
+    } catch (error) {
+      await this.#resources.release().catch((cause) => {
+        this.#log?.logger.error('not all was released', { error: cause })
+      })
+      throw error
+    }
+    this.#ready = true
+    const { logger } = this.#surroundings
+    logger.scope('node').info('started', { version: this.#version, listeners: this.#listeners })
+  }
+
+  stop(how: 'stop' | 'quit'): void {
+    if (this.#ending) {
+      // It waits for open requests, if it was a quit: now it does not.
+      if (how === 'stop') void this.#workers.close({ cut: true })
+    } else if (this.#ready) {
+      this.#ready = false
+      this.#ending = this.#end(how).then(this.#ended.resolve, this.#ended.reject)
+    } else {
+      this.#interrupted = true
+    }
+  }
+
+  async #claimPlace(): Promise<void> {
+    const { config, report, foreground } = this.#options
+    if (await prepareWorkingDir(this.#dir.path)) report(`Creating working directory at ${this.#dir.path}`)
+    report(`Setting working directory to ${this.#dir.path}`)
+    const pidFile = await PidFile.claim(this.#dir.pidFile, systemRandom)
+    this.#resources.add('pid file', () => pidFile.release())
+    // One of a node that was killed: nobody is to wait for an answer from there.
+    await rm(this.#dir.controlFile, { force: true })
+    this.#log = openLog(foreground ? 1 : this.#dir.logFile, config.logLevel)
+    this.#resources.add('log', () => this.#log.flush())
+    this.#surroundings = { clock: systemClock, random: systemRandom, logger: this.#log.logger }
+    this.#handleSignals()
+    const { host, port } = config.cluster.advertise ?? config.cluster.listen
+    const newName = `${hostname()}_${formatAddress({ host, port })}_${systemRandom.hex(16)}`
+    this.#name = await keepName(this.#dir.nameFile, newName, systemRandom)
+    await requireFreePorts({
+      proxy_listen: config.proxy.listen,
+      admin_api_listen: config.admin.listen,
+      cluster_listen_rpc: config.cluster.listenRpc,
+    })
+  }
+
+  async #openDatastore(): Promise<void> {
+    const { config, configPath, report } = this.#options
+    this.#plugins = await loadPlugins(config.customPlugins, configPath)
+    this.#datastore = await openDatastore(config.postgres, this.#surroundings, this.#resources)
+    report(`database...........${this.#datastore.description}`)
+    await migrateDatastore(this.#datastore, this.#plugins, this.#surroundings, report)
+  }
+
+  async #openAgent(): Promise<void> {
+    const { logger } = this.#surroundings
+    const database = new Database(this.#datastore.options, { logger: logger.scope('database') })
+    this.#resources.own('database', database)
+    this.#agent = new Agent({
+      database,
+      entities: entitiesOf(this.#plugins),
+      heartbeatIntervalMs: this.#config.cluster.heartbeatIntervalMs,
+      cacheBytes: this.#cacheBytes * agentPart,
+      surroundings: this.#surroundings,
+    })
+    await requirePlugins(this.#plugins, this.#agent.store)
+    await this.#agent.start(this.#resources)
+  }
+
+  async #openWorkers(): Promise<void> {
+    const config = this.#config
+    const reusePort = config.workers > 1 && (await canReusePort())
+    const count = reusePort ? config.workers : 1
+    if (count < config.workers) this.#options.report('ports cannot be shared on this platform: 1 worker')
+    this.#workers = new Workers({
+      count,
+      listen: config.proxy.listen,
+      catalog: this.#agent.catalog,
+      setup: {
+        cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
+        reusePort,
+        proxy: this.#proxySetup(config),
+        version: this.#version,
+        logLevel: config.logLevel,
+      },
+      surroundings: this.#surroundings,
+    })
+    this.#resources.own('workers', this.#workers)
+    await this.#workers.start()
+    this.#listens('proxy_listen', this.#workers.address)
+  }
+
+  async #openAdmin(): Promise<void> {
+    this.#cacheView = new CacheView(this.#agent.catalog, () => this.#workers.count('routed'))
+    this.#admin = new AdminServer(this.#adminOptions())
+    this.#resources.own('admin api', this.#admin)
+    this.#listens('admin_api_listen', await this.#admin.start(this.#config.admin.listen))
+  }
+
+  /** Last: whoever reaches it finds a node that serves. */
+  async #openControl(): Promise<void> {
+    const { clock, random, logger } = this.#surroundings
+    const token = makeToken(random)
+    const server = await createControlServer({
+      listen: this.#config.cluster.listenRpc,
+      token,
+      methods: {
+        status: () => this.#status(),
+        reload: () => this.#reload(),
+        stop: () => this.stop('stop'),
+        quit: () => this.stop('quit'),
+      },
+      logger: logger.scope('control'),
+      clock,
+    })
+    this.#resources.own('control', server)
+    this.#listens('cluster_listen_rpc', server.address)
+    this.#resources.add('control file', () => rm(this.#dir.controlFile, { force: true }))
+    await writeControlAccess(this.#dir.controlFile, { address: formatAddress(server.address), token }, random)
+  }
+
+  #handleSignals(): void {
+    const logger = this.#surroundings.logger.scope('node')
+    const release = handleSignals({
+      stop: () => this.stop('stop'),
+      quit: () => this.stop('quit'),
+      reload: () => {
+        if (this.#ready) this.#reload().catch((error) => logger.error('reload refused', { error }))
+      },
+      reopenLog: () => this.#log.reopen(),
+    })
+    this.#resources.add('signals', release)
+  }
+
+  #listens(setting: string, address: Address): void {
+    this.#listeners[setting] = formatAddress(address)
+    this.#options.report(`${setting.padEnd(19, '.')}${formatAddress(address)}`)
+  }
+
+  async #end(how: 'stop' | 'quit'): Promise<void> {
+    const logger = this.#surroundings.logger.scope('node')
+    logger.info('stopping', { how })
+    await this.#workers.close({ cut: how === 'stop' })
+    logger.info('stopped')
+    await this.#resources.release()
+  }
+
+  /** Reads the configuration again and applies what can be applied; a fault changes nothing. */
+  async #reload(): Promise<Reloaded> {
+    const { configPath, env = process.env } = this.#options
+    const { config } = await loadConfig({ path: configPath, env })
+    const plugins = await loadPlugins(config.customPlugins, configPath)
+    await migrateDatastore(this.#datastore, plugins, this.#surroundings, () => undefined)
+    await requirePlugins(plugins, this.#agent.store)
+    this.#agent.catalog.learn(entitiesOf(plugins))
+    await this.#workers.reload(this.#proxySetup(config))
+    const changed = changedSettings(this.#config, config)
+    this.#config = config
+    this.#plugins = plugins
+    this.#admin.reload(this.#adminOptions())
+    this.#surroundings.logger.scope('node').info('reloaded', changed)
+    return changed
+  }
+
+  #status(): NodeStatus {
+    return {
+      pid: process.pid,
+      version: this.#version,
+      name: this.#name,
+      uptimeMs: Math.round(systemClock.monotonic() - this.#startedAtMs),
+      ready: this.#ready,
+      position: this.#agent.position,
+      workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+      listeners: this.#listeners,
+      datastore: this.#datastore.description,
+    }
+  }
+
+  #adminOptions(): AdminOptions {
+    const { admin } = this.#config
+    const { clock, random, logger } = this.#surroundings
+    return {
+      store: this.#agent.store,
+      plugins: this.#plugins,
+      publish: (stamp) => this.#agent.publish(stamp),
+      cache: this.#cacheView,
+      status: () => ({
+        connections_active: this.#workers.count('active'),
+        connections_reading: this.#workers.count('reading'),
+        connections_writing: this.#workers.count('writing'),
+        connections_waiting: this.#workers.count('waiting'),
+        connections_accepted: this.#workers.count('accepted'),
+        connections_handled: this.#workers.count('handled'),
+        total_requests: this.#workers.count('requests'),
+      }),
+      countNodes: async () => 1,
+      configuration: maskConfiguration(this.#config) as JsonObject,
+      version: this.#version,
+      hostname: hostname(),
+      listen: admin.listen,
+      tokens: admin.tokens,
+      origins: admin.origins,
+      insecure: admin.insecure,
+      logger: logger.scope('admin'),
+      clock,
+      random,
+    }
+  }
+
+  #proxySetup({ proxy, customPlugins }: Config): ProxySetup {
+    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps } = proxy
+    const pluginDir = pluginDirOf(this.#options.configPath)
+    return { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps, customPlugins, pluginDir }
+  }
+
+  get #cacheBytes(): number {
+    return this.#config.memoryCacheSizeMb * 2 ** 20
+  }
+}

@@ -1,0 +1,63 @@
+// What the agent and a worker thread say to each other besides the catalog, which has a port of its own.
+import type { Address } from '../base/address.ts'
+import type { LogFields, LogLevel } from '../base/logger.ts'
+import type { LinkEnd } from '../catalog/link.ts'
+
+/** How a worker handles requests; `reload` hands over a new one. */
+export interface ProxySetup {
+  readonly connectTimeoutMs: number
+  readonly sendTimeoutMs: number
+  readonly readTimeoutMs: number
+  /** Peers whose forwarding headers are believed, as addresses or CIDR ranges. */
+  readonly trustedIps: readonly string[]
+  /** Names or paths of plugins besides the shipped ones; relative paths start at `pluginDir`. */
+  readonly customPlugins: readonly string[]
+  readonly pluginDir: string
+}
+
+export interface WorkerSetup {
+  readonly catalog: LinkEnd
+  /** This worker's counters, see proxy/counters.ts. */
+  readonly counters: SharedArrayBuffer
+  /** Bound on this worker's own cache (L1), in bytes of estimated size. */
+  readonly cacheBytes: number
+  /** Whether several workers listen on one port; false where the platform can't, and then there is one. */
+  readonly reusePort: boolean
+  readonly proxy: ProxySetup
+  readonly version: string
+  readonly logLevel: LogLevel
+}
+
+/** Each is answered by the message after the arrow, or by `failed`. One at a time, but for `close`. */
+export type ToWorker =
+  /** → `listening`, with the address as bound. */
+  | { readonly kind: 'open'; readonly listen: Address }
+  /** → `reloaded` */
+  | { readonly kind: 'reload'; readonly proxy: ProxySetup }
+  /** → `closed`: accepts nothing new, and open requests finish; with `cut` they get a short grace only. */
+  | { readonly kind: 'close'; readonly cut: boolean }
+
+export type Answer = 'ready' | 'listening' | 'reloaded' | 'closed'
+
+export type FromWorker =
+  /** Said once by itself: seeded and able to serve. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'listening'; readonly address: Address }
+  | { readonly kind: 'reloaded' }
+  | { readonly kind: 'closed' }
+  /** Instead of the answer `to`. */
+  | {
+      readonly kind: 'failed'
+      readonly to: Answer
+      readonly message: string
+      readonly hint?: string | undefined
+    }
+  | { readonly kind: 'log'; readonly line: WorkerLine }
+
+/** A line for the node's log, which the agent writes for all its threads. */
+export interface WorkerLine {
+  readonly level: LogLevel
+  readonly scope: string
+  readonly sentence: string
+  readonly fields: LogFields
+}

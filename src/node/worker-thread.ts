@@ -1,0 +1,141 @@
+// One worker as the agent holds it: the thread, its end of the catalog, and what it was asked and has not answered.
+import { Worker } from 'node:worker_threads'
+import type { Address } from '../base/address.ts'
+import { type Clock, within } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { AgentCatalog } from '../catalog/agent-catalog.ts'
+import { AgentLink, openLink } from '../catalog/link.ts'
+import { WorkerFailed } from './errors.ts'
+import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerLine, WorkerSetup } from './thread.ts'
+
+export interface WorkerThreadOptions {
+  readonly catalog: AgentCatalog
+  readonly setup: Omit<WorkerSetup, 'catalog'>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+interface Question {
+  readonly answer: Answer
+  readonly resolve: (message: FromWorker) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Loading plugins and a first seed of 100,000 APIs take seconds on a busy machine. */
+const prepareLimitMs = 60_000
+const openLimitMs = 10_000
+
+export class WorkerThread {
+  /** Resolves when the thread has ended, with the error that ended it if there was one. */
+  readonly ended: Promise<unknown>
+  readonly #options: WorkerThreadOptions
+  readonly #thread: Worker
+  readonly #link: AgentLink
+  readonly #ready: Promise<FromWorker>
+  readonly #questions: Question[] = []
+
+  constructor(options: WorkerThreadOptions) {
+    const { catalog, setup, logger } = options
+    this.#options = options
+    const { agent, worker } = openLink()
+    const workerData: WorkerSetup = { ...setup, catalog: worker }
+    // The file is .ts from a checkout and .js in the package, like this one.
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+    this.#thread = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+      workerData,
+      transferList: [worker.port],
+      name: 'troop worker',
+    })
+    this.#link = new AgentLink({
+      end: agent,
+      catalog,
+      logger,
+      onLost: () => void this.#thread.terminate(),
+    })
+    this.ended = this.#watch()
+    this.#ready = this.#expect('ready')
+    this.#thread.on('message', (message: FromWorker) => this.#hear(message))
+  }
+
+  /** Resolves once it could serve. @throws {WorkerFailed} */
+  async prepared(): Promise<void> {
+    await this.#limit(this.#ready, prepareLimitMs, 'get ready')
+  }
+
+  /** Listens; resolves with the address as bound. @throws {WorkerFailed} */
+  async open(listen: Address): Promise<Address> {
+    const message = await this.#limit(this.#ask({ kind: 'open', listen }, 'listening'), openLimitMs, 'listen')
+    return (message as Extract<FromWorker, { kind: 'listening' }>).address
+  }
+
+  /** @throws {WorkerFailed} and goes on with what it had */
+  async reload(proxy: ProxySetup): Promise<void> {
+    await this.#limit(this.#ask({ kind: 'reload', proxy }, 'reloaded'), prepareLimitMs, 'reload')
+  }
+
+  /** Resolves when no request is open any more, however long that takes unless they are cut. */
+  async close(cut: boolean): Promise<void> {
+    await this.#ask({ kind: 'close', cut }, 'closed')
+  }
+
+  /** Ends the thread, whatever it does. */
+  async terminate(): Promise<void> {
+    this.#link.close()
+    await this.#thread.terminate()
+  }
+
+  #watch(): Promise<unknown> {
+    return new Promise((resolve) => {
+      let cause: unknown
+      this.#thread.once('error', (error) => {
+        cause = error
+      })
+      this.#thread.once('exit', (code) => {
+        this.#link.close()
+        const error = new WorkerFailed(`a worker thread ended with code ${code}`, { cause })
+        for (const question of this.#questions.splice(0)) question.reject(error)
+        resolve(cause)
+      })
+    })
+  }
+
+  #ask(message: ToWorker, answer: Answer): Promise<FromWorker> {
+    const answered = this.#expect(answer)
+    this.#thread.postMessage(message)
+    return answered
+  }
+
+  #expect(answer: Answer): Promise<FromWorker> {
+    const answered = new Promise<FromWorker>((resolve, reject) => {
+      this.#questions.push({ answer, resolve, reject })
+    })
+    // The one who awaits it is told; before anyone does, a rejection is no accident.
+    answered.catch(() => undefined)
+    return answered
+  }
+
+  #hear(message: FromWorker): void {
+    if (message.kind === 'log') {
+      this.#write(message.line)
+      return
+    }
+    const told = message.kind === 'failed' ? message.to : message.kind
+    const index = this.#questions.findIndex(({ answer }) => answer === told)
+    const [question] = this.#questions.splice(index, index < 0 ? 0 : 1)
+    if (message.kind !== 'failed') question?.resolve(message)
+    else question?.reject(new WorkerFailed(message.message, { hint: message.hint }))
+  }
+
+  #write({ level, scope, sentence, fields }: WorkerLine): void {
+    this.#options.logger.scope(scope)[level](sentence, { ...fields, thread: this.#thread.threadId })
+  }
+
+  #limit(answered: Promise<FromWorker>, limitMs: number, act: string): Promise<FromWorker> {
+    return within(
+      this.#options.clock,
+      limitMs,
+      answered,
+      () => new WorkerFailed(`a worker thread did not ${act} within ${limitMs / 1000} s`),
+    )
+  }
+}

@@ -1,0 +1,116 @@
+// The thread that serves traffic: its catalog, router, plugins and both ends of the proxy, made here and joined.
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../base/clock.ts'
+import { describeError, TroopError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import { systemRandom } from '../base/random.ts'
+import { WorkerCatalog } from '../catalog/worker-catalog.ts'
+import { loadPlugins } from '../plugins/plugins.ts'
+import { HttpInbound } from '../proxy/inbound/http-inbound.ts'
+import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
+import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
+import { createProxy, type Gateway } from '../proxy/proxy.ts'
+import { Router } from '../proxy/router.ts'
+import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
+import { workerLogger } from './worker-logger.ts'
+
+class ProxyWorker {
+  readonly #setup: WorkerSetup
+  readonly #logger: Logger
+  readonly #counters: Float64Array
+  readonly #router = new Router()
+  readonly #catalog: WorkerCatalog
+  readonly #inbound: HttpInbound
+  #gateway: Gateway | undefined
+
+  constructor(setup: WorkerSetup, logger: Logger) {
+    this.#setup = setup
+    this.#logger = logger
+    this.#counters = new Float64Array(setup.counters)
+    const { catalog: end, cacheBytes: maxBytes, reusePort, version } = setup
+    this.#catalog = new WorkerCatalog({ end, projection: this.#router, maxBytes })
+    this.#inbound = new HttpInbound({
+      // Looked up for each request: a reload puts another gateway in its place, and no connection notices.
+      handler: (incoming, reply) => this.#gateway?.handle(incoming, reply),
+      clock: systemClock,
+      logger,
+      product: `troop/${version}`,
+      counters: this.#counters,
+      reusePort,
+    })
+  }
+
+  /** Resolves once a request could be served. */
+  async prepare(): Promise<void> {
+    this.#gateway = await this.#makeGateway(this.#setup.proxy)
+    await this.#catalog.ready
+  }
+
+  async handle(message: ToWorker): Promise<FromWorker> {
+    switch (message.kind) {
+      case 'open':
+        return { kind: 'listening', address: await this.#inbound.start(message.listen) }
+      case 'reload':
+        await this.#reload(message.proxy)
+        return { kind: 'reloaded' }
+      case 'close':
+        await (message.cut ? this.#inbound.stop() : this.#inbound.drain())
+        await this.#gateway?.stop()
+        return { kind: 'closed' }
+    }
+  }
+
+  async #reload(setup: ProxySetup): Promise<void> {
+    const before = this.#gateway
+    this.#gateway = await this.#makeGateway(setup)
+    // Resolves when its last request is through, which nobody need wait for.
+    before?.stop().catch((error) => this.#logger.error('plugins did not stop in order', { error }))
+  }
+
+  async #makeGateway(setup: ProxySetup): Promise<Gateway> {
+    const { trustedIps, customPlugins, pluginDir } = setup
+    const logger = this.#logger
+    return createProxy({
+      catalog: this.#catalog,
+      router: this.#router,
+      plugins: await loadPlugins(customPlugins, pluginDir),
+      host: { logger, clock: systemClock, random: systemRandom },
+      outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
+      trustedIps,
+      version: this.#setup.version,
+      counters: this.#counters,
+      logger,
+      clock: systemClock,
+    })
+  }
+}
+
+function timeoutsOf({ connectTimeoutMs, sendTimeoutMs, readTimeoutMs }: ProxySetup): Timeouts {
+  return { connectMs: connectTimeoutMs, sendMs: sendTimeoutMs, readMs: readTimeoutMs }
+}
+
+function tell(message: FromWorker): void {
+  parentPort?.postMessage(message)
+}
+
+async function answer(to: Answer, work: () => Promise<FromWorker>): Promise<void> {
+  try {
+    tell(await work())
+  } catch (error) {
+    const hint = error instanceof TroopError ? error.hint : undefined
+    tell({ kind: 'failed', to, message: describeError(error), hint })
+  }
+}
+
+const answers = { open: 'listening', reload: 'reloaded', close: 'closed' } as const
+
+const setup = workerData as WorkerSetup
+const logger = workerLogger((line) => tell({ kind: 'log', line }), setup.logLevel)
+const worker = new ProxyWorker(setup, logger)
+parentPort?.on('message', (message: ToWorker) => {
+  void answer(answers[message.kind], () => worker.handle(message))
+})
+void answer('ready', async () => {
+  await worker.prepare()
+  return { kind: 'ready' }
+})

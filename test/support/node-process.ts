@@ -1,0 +1,152 @@
+// A real node in a process of its own, started as a person would, on ports that the system chooses.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { JsonObject } from '../../src/base/json.ts'
+import { root } from './sources.ts'
+
+/** Where a datastore is; a TestDatabase fits. */
+export interface DatastoreAddress {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  readonly database: string
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // biome-ignore lint/suspicious/noExplicitAny: a test knows what it asked for
+  readonly body: any
+}
+
+const anyPort = '127.0.0.1:0'
+
+export class NodeProcess {
+  readonly dir: string
+  readonly configPath: string
+  readonly #settings: JsonObject
+  #child: ChildProcess | undefined
+  #output = ''
+  /** By the name of the setting, as the node reports them. */
+  #listeners: Record<string, string> = {}
+
+  private constructor(dir: string, settings: JsonObject) {
+    this.dir = dir
+    this.configPath = join(dir, 'troop.yml')
+    this.#settings = settings
+  }
+
+  /** Starts a node on `datastore`; resolves once it serves. */
+  static async start(datastore: DatastoreAddress, settings: JsonObject = {}): Promise<NodeProcess> {
+    const dir = await mkdtemp(join(tmpdir(), 'troop-node-'))
+    const { host, port, user, password, database } = datastore
+    const node = new NodeProcess(dir, {
+      working_dir: join(dir, 'work'),
+      workers: 2,
+      proxy_listen: anyPort,
+      proxy_listen_ssl: anyPort,
+      admin_api_listen: anyPort,
+      cluster_listen: anyPort,
+      cluster_listen_rpc: anyPort,
+      postgres: { host, port, user, password, database, connect_timeout: '1s', query_timeout: '2s' },
+      ...settings,
+    })
+    await node.configure({})
+    await node.launch()
+    return node
+  }
+
+  get proxy(): string {
+    return `http://${this.#listeners.proxy_listen}`
+  }
+
+  get admin(): string {
+    return `http://${this.#listeners.admin_api_listen}`
+  }
+
+  get pid(): number {
+    return this.#child?.pid as number
+  }
+
+  /** Everything that it printed since it was launched. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** Writes the configuration file anew. */
+  async configure(settings: JsonObject): Promise<void> {
+    await writeFile(this.configPath, stringify({ ...this.#settings, ...settings }))
+  }
+
+  async launch(): Promise<void> {
+    const args = [join(root, 'src', 'bin.ts'), 'start', '--foreground', '-c', this.configPath]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    this.#output = ''
+    const started = new Promise<void>((resolve, reject) => {
+      const hear = (chunk: string) => {
+        this.#output += chunk
+        if (/\[OK\] +Started/.test(this.#output)) resolve()
+      }
+      child.stdout.setEncoding('utf8').on('data', hear)
+      child.stderr.setEncoding('utf8').on('data', hear)
+      child.once('exit', (code) => reject(new Error(`the node ended with ${code}:\n${this.#output}`)))
+    })
+    await started
+    for (const [, setting, address] of this.#output.matchAll(/(\w+?)\.*((?:\d+\.){3}\d+:\d+)$/gm)) {
+      this.#listeners[setting as string] = address as string
+    }
+  }
+
+  /** A request to the Admin API; an object is sent as JSON. */
+  async ask(method: string, path: string, body?: JsonObject): Promise<Answer> {
+    const init = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+    return answerOf(await fetch(`${this.admin}${path}`, { method, ...init }))
+  }
+
+  /** A request through the proxy. */
+  async call(path: string, init?: RequestInit): Promise<Answer> {
+    return answerOf(await fetch(`${this.proxy}${path}`, init))
+  }
+
+  /** Waits for a line of its log. */
+  async logged(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.#output)) await once(this.#child?.stdout as NodeJS.ReadableStream, 'data')
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
+  }
+
+  /** Resolves with its exit code once it has ended. */
+  async ended(): Promise<number | null> {
+    const child = this.#child as ChildProcess
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    return child.exitCode
+  }
+
+  /** Ends it, if it runs, and removes its directory. */
+  async remove(): Promise<void> {
+    this.signal('SIGCONT')
+    this.signal('SIGKILL')
+    await this.ended()
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  const text = await response.text()
+  const isJson = response.headers.get('content-type')?.startsWith('application/json')
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson ? JSON.parse(text) : undefined,
+  }
+}

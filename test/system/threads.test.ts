@@ -1,0 +1,179 @@
+// Workers, reloads and the end of a node, seen from its clients.
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { until } from '../support/log.ts'
+import { NodeProcess } from '../support/node-process.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { root } from '../support/sources.ts'
+import { Upstream } from '../support/upstream.ts'
+
+/** A plugin that marks requests, and ends its thread when a request says so. */
+const fragile = (mark: string) => `
+  import { definePlugin } from ${JSON.stringify(join(root, 'src/plugins/plugin.ts'))}
+  export const plugin = definePlugin({
+    name: ${JSON.stringify(mark)},
+    phases: {
+      access(request) {
+        request.headers.set('x-mark', ${JSON.stringify(mark)})
+        if (request.headers.has('x-throw')) throw new Error('as asked')
+        if (request.headers.has('x-die')) setTimeout(() => { throw new Error('died as asked') })
+        return undefined
+      },
+    },
+  })`
+
+describe('a node', () => {
+  let database: TestDatabase
+  let upstream: Upstream
+  let node: NodeProcess
+
+  beforeEach(async () => {
+    database = await testDatabase()
+    upstream = await new Upstream().start()
+    node = await NodeProcess.start(database)
+    await mkdir(join(node.dir, 'plugins'))
+    for (const mark of ['fragile', 'other'])
+      await writeFile(join(node.dir, 'plugins', `${mark}.mjs`), fragile(mark))
+    await node.ask('POST', '/apis', { name: 'a', request_path: '/a', upstream_url: upstream.url })
+  })
+
+  afterEach(async () => {
+    await node.remove()
+    await upstream.stop()
+    await database.drop()
+  })
+
+  const reloaded = async (plugins: string[]) => {
+    await node.configure({ custom_plugins: plugins.map((name) => `./plugins/${name}.mjs`) })
+    node.signal('SIGHUP')
+    await node.logged(/"msg":"reloaded"/)
+  }
+
+  it('replaces a worker that dies, and cuts no request of the others', async () => {
+    await reloaded(['fragile'])
+    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
+    const slow = Array.from({ length: 8 }, () => heldRequest(upstream, `${node.proxy}/a`))
+    const open = await Promise.all(slow.map(({ reached }) => reached))
+    expect(open).to.have.length(8)
+    await node.call('/a', { headers: { 'x-die': '1' } }).catch(() => undefined)
+    await node.logged(/a worker was replaced/)
+    for (const { release } of slow) release()
+    const outcomes = await Promise.all(slow.map(({ outcome }) => outcome))
+    // The kernel spread them over two workers; those on the one that died are lost with it, the others are whole.
+    expect(outcomes.filter((outcome) => outcome === 'whole').length).to.be.greaterThan(0)
+    upstream.answer = undefined
+    for (let i = 0; i < 20; i++) {
+      const answer = await node.call('/a', { headers: { connection: 'close' } })
+      expect(answer.status).to.equal(200)
+    }
+    expect(node.output.match(/a worker died/g)).to.have.length(1)
+  })
+
+  it('answers 500 to the one request whose plugin throws', async () => {
+    await reloaded(['fragile'])
+    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
+    expect((await node.call('/a', { headers: { 'x-throw': '1' } })).status).to.equal(500)
+    expect((await node.call('/a')).status).to.equal(200)
+  })
+
+  it('hands new plugins to the same threads, under traffic and without closing a connection', async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    const sockets = new Set<unknown>()
+    const call = () => statusOn(agent, `${node.proxy}/a`, sockets)
+    let calls = 0
+    let ending = false
+    const traffic = (async () => {
+      while (!ending) {
+        expect(await call()).to.equal(200)
+        calls++
+      }
+    })()
+    for (const plugins of [['fragile'], ['fragile', 'other'], ['fragile']]) {
+      const { output } = node
+      await node.configure({ custom_plugins: plugins.map((name) => `./plugins/${name}.mjs`) })
+      node.signal('SIGHUP')
+      await until(() => /"msg":"reloaded"/.test(node.output.slice(output.length)))
+    }
+    ending = true
+    await traffic
+    agent.destroy()
+    expect(sockets.size).to.equal(1)
+    expect(calls).to.be.greaterThan(10)
+  })
+
+  it('refuses to reload a configuration that is wrong, and goes on', async () => {
+    await node.configure({ custom_plugins: ['./plugins/absent.mjs'] })
+    node.signal('SIGHUP')
+    await node.logged(/reload refused/)
+    expect(node.output).to.match(/not installed on the system: \.\/plugins\/absent\.mjs/)
+    expect((await node.call('/a')).status).to.equal(200)
+  })
+
+  it('lets open requests finish when told to quit, and takes no new ones', async () => {
+    const held = heldRequest(upstream, `${node.proxy}/a`)
+    await held.reached
+    node.signal('SIGQUIT')
+    await node.logged(/"msg":"stopping"/)
+    await until(async () =>
+      node.call('/a').then(
+        () => false,
+        () => true,
+      ),
+    )
+    held.release()
+    expect(await held.outcome).to.equal('whole')
+    expect(await node.ended()).to.equal(0)
+  })
+
+  it('does not wait for them when told to stop, also after it was told to quit', async () => {
+    const held = heldRequest(upstream, `${node.proxy}/a`)
+    await held.reached
+    node.signal('SIGQUIT')
+    await node.logged(/"msg":"stopping"/)
+    node.signal('SIGTERM')
+    expect(await node.ended()).to.equal(0)
+    expect(await held.outcome).to.equal('cut')
+    held.release()
+  })
+
+  it('serves the same after it was killed and started again', async () => {
+    node.signal('SIGKILL')
+    await node.ended()
+    await node.launch()
+    expect((await node.call('/a')).status).to.equal(200)
+  })
+})
+
+/** A request whose upstream answers half and then waits for `release`. */
+function heldRequest(upstream: Upstream, url: string) {
+  const reached = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  upstream.answer = async (_request, response) => {
+    response.writeHead(200, { 'content-length': 10 })
+    response.write('01234')
+    await released.promise
+    response.end('56789')
+  }
+  const outcome = new Promise<'whole' | 'cut'>((resolve) => {
+    const request = http.get(url, { agent: false }, (response) => {
+      reached.resolve()
+      response.resume()
+      response.once('end', () => resolve('whole'))
+      response.once('error', () => resolve('cut'))
+    })
+    request.once('error', () => resolve('cut'))
+  })
+  return { reached: reached.promise, release: released.resolve, outcome }
+}
+
+async function statusOn(agent: http.Agent, url: string, sockets: Set<unknown>): Promise<number> {
+  const request = http.get(url, { agent })
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  sockets.add(request.socket)
+  response.resume()
+  await once(response, 'end')
+  return response.statusCode as number
+}
