@@ -1,12 +1,12 @@
 import type { Json, Row } from '../base/json.ts'
-import { commonFields, defineEntity, type FieldVerdict } from './define.ts'
+import { coreFields, defineEntity, type FieldVerdict } from './define.ts'
 
 /** What is proxied: how requests for it look, and where they go. */
 export const api = defineEntity({
   name: 'apis',
   alias: 'name',
   fields: {
-    ...commonFields,
+    ...coreFields,
     name: {
       type: 'string',
       default: ({ values }) => defaultName(values),

@@ -1,12 +1,12 @@
 import type { Row } from '../base/json.ts'
-import { commonFields, defineEntity } from './define.ts'
+import { coreFields, defineEntity } from './define.ts'
 
 /** Who calls: a person or a program, known by credentials. */
 export const consumer = defineEntity({
   name: 'consumers',
   alias: 'username',
   fields: {
-    ...commonFields,
+    ...coreFields,
     username: { type: 'string', help: 'unique; may stand for the id in a path' },
     custom_id: { type: 'string', help: 'unique; the id that your own system has for this consumer' },
   },

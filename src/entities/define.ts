@@ -21,8 +21,13 @@ export interface Field {
   /** The only strings allowed: as the value, or as the elements of an array. */
   readonly enum?: readonly string[]
   readonly pattern?: RegExp
-  /** Set by Troop alone: `id` and `created_at`. Input is checked for its type where the contract says so. */
+  /**
+   * Set by Troop alone: `id` and `created_at`. Input is checked for its type and never changes what is stored;
+   * a full replacement has to name it if it is `required`.
+   */
   readonly readOnly?: boolean
+  /** May be given when the row is made and not be changed after that. For plain values, not lists and tables. */
+  readonly immutable?: boolean
   /** Never shown in logs, nor in events shown to people. */
   readonly secret?: boolean
   /** The collection that an id points into; the database holds the foreign key. */
@@ -31,7 +36,10 @@ export interface Field {
   readonly fields?: Fields
   /** Of a `table`: the attributes of each of its values, when its keys are free. PATCH replaces it whole. */
   readonly each?: Fields
-  /** Returns what is wrong with a value that passed all other checks; may also return a cleaned value. */
+  /**
+   * Returns what is wrong with a value that passed all other checks; may also return a cleaned value.
+   * `row` is what surrounds it: the row, or the table that it is an attribute of.
+   */
   readonly check?: (value: Json, row: Row) => FieldVerdict
 }
 
@@ -72,7 +80,10 @@ export interface Entity {
   readonly logged?: boolean
   /** The highest schema version of row images that this code understands. Default 1. */
   readonly version?: number
-  /** Checks that see the whole row; returns attribute → text. */
+  /**
+   * A rule over several attributes; returns attribute → text, or `message` → text when it is about none of them
+   * alone. Not asked while an attribute that it names is wrong in itself.
+   */
   readonly check?: (row: Row) => Readonly<Record<string, string>> | undefined
 }
 
@@ -93,6 +104,12 @@ export function defineEntity<const E extends Entity>(entity: E): E {
 export const commonFields = {
   id: { type: 'id', readOnly: true, help: 'UUID, generated' },
   created_at: { type: 'timestamp', readOnly: true, help: 'milliseconds since 1970, whole seconds' },
+} as const satisfies Fields
+
+/** The same for the core's own entities, whose full replacement has to name `created_at`, as in 0.8. */
+export const coreFields = {
+  ...commonFields,
+  created_at: { ...commonFields.created_at, required: true },
 } as const satisfies Fields
 
 /** The attribute that ties a credential to its consumer. */

@@ -1,4 +1,4 @@
-import { commonFields, defineEntity } from './define.ts'
+import { coreFields, defineEntity } from './define.ts'
 
 /**
  * One plugin configured for an API, or for one consumer of an API. What `config` may hold is the named plugin's
@@ -7,8 +7,8 @@ import { commonFields, defineEntity } from './define.ts'
 export const plugin = defineEntity({
   name: 'plugins',
   fields: {
-    ...commonFields,
-    name: { type: 'string', required: true, help: 'a plugin that this node has' },
+    ...coreFields,
+    name: { type: 'string', required: true, immutable: true, help: 'a plugin that this node has' },
     api_id: { type: 'id', required: true, references: 'apis' },
     consumer_id: { type: 'id', references: 'consumers', help: 'applies to this consumer alone' },
     config: { type: 'table', default: {}, help: "as the plugin's schema says" },

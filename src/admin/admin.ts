@@ -1,0 +1,115 @@
+// The Admin API: a Koa app made from what it needs. It decides who may ask, what a request says and how the
+// answer looks; the store decides what is written, and `publish` when the answer may go out (docs/admin-api.md).
+import Router from '@koa/router'
+import Koa, { type Middleware } from 'koa'
+import type { Clock } from '../base/clock.ts'
+import { coreEntities } from '../entities/entities.ts'
+import type { Plugin } from '../plugins/plugin.ts'
+import { refuseAnnounced } from './body.ts'
+import { type CrudOptions, createCrud } from './crud.ts'
+import { answerTo, methodNotAllowed, noContentType, notFound, unexpected } from './errors.ts'
+import { createGuard, type GuardOptions } from './guard.ts'
+import { PluginShapes } from './plugin-shapes.ts'
+import { send } from './reply.ts'
+import { addApiRoutes } from './routes/apis.ts'
+import { addCacheRoutes, type NodeCache } from './routes/cache.ts'
+import { addConsumerRoutes } from './routes/consumers.ts'
+import { addInformationRoutes, type Information, type ServerCounters } from './routes/information.ts'
+import { addPluginRoutes } from './routes/plugins.ts'
+
+export interface AdminOptions extends CrudOptions, Information, GuardOptions {
+  /** What this node has, in the order in which it is shown. */
+  readonly plugins: readonly Plugin[]
+  readonly cache: NodeCache
+  readonly clock: Clock
+}
+
+/**
+ * Makes the app; its owner puts `app.callback()` behind a listener.
+ * @throws {AdminExposed} when the listener can be reached by other machines and there is no token
+ */
+export function createAdmin(options: AdminOptions): Koa {
+  const app = new Koa()
+  app.use(nameServer(options.version))
+  app.use(answerErrors(options))
+  app.use(createGuard(options))
+  app.use(answerRobots)
+  app.use(requireContentType)
+  app.use(route(createRouter(options)))
+  // What fails after the answer began, e.g. a client that hangs up.
+  app.on('error', (error) => options.logger.debug('an answer was cut short', { error }))
+  return app
+}
+
+function createRouter(options: AdminOptions): Router {
+  const { store, plugins, cache } = options
+  const router = new Router({ sensitive: true })
+  const tools = { router, store, crud: createCrud(options) }
+  const shapes = new PluginShapes(plugins)
+  const pluginEntities = plugins.flatMap(({ entities }) => entities)
+  addInformationRoutes(tools, options, plugins, [...coreEntities, ...pluginEntities])
+  addApiRoutes(tools, shapes)
+  addConsumerRoutes(tools, pluginEntities)
+  addPluginRoutes(tools, plugins, shapes)
+  addCacheRoutes(tools, cache)
+  return router
+}
+
+function nameServer(version: string): Middleware {
+  return (ctx, next) => {
+    ctx.set('Server', `troop/${version}`)
+    return next()
+  }
+}
+
+/** Errors that were meant for the client become its answer; the others are logged in full and told as nothing. */
+function answerErrors({ logger, clock }: AdminOptions): Middleware {
+  return async (ctx, next) => {
+    const start = clock.monotonic()
+    try {
+      await next()
+    } catch (error) {
+      const answer = answerTo(error)
+      if (!answer || answer.status === 503) {
+        logger.error('an admin request failed', { method: ctx.method, path: ctx.path, error })
+      }
+      const { status, body, headers = {} } = answer ?? unexpected
+      ctx.set(headers)
+      send(ctx, status, body)
+    }
+    const ms = Math.round(clock.monotonic() - start)
+    logger.debug('admin request answered', { method: ctx.method, path: ctx.path, status: ctx.status, ms })
+  }
+}
+
+const answerRobots: Middleware = (ctx, next) => {
+  if (!ctx.path.startsWith('/robots.txt')) return next()
+  ctx.type = 'text/plain'
+  ctx.body = 'User-agent: *\nDisallow: /\n'
+  return undefined
+}
+
+/** Before routing, as in 0.8: a request that says nothing about its body is wrong wherever it goes. */
+const requireContentType: Middleware = (ctx, next) => {
+  const needed = !['GET', 'HEAD', 'DELETE'].includes(ctx.method)
+  if (needed && ctx.get('Content-Type').trim() === '') throw noContentType()
+  return next()
+}
+
+/** Dispatches; a path that is there but not for this method is a 405, before any look at the datastore. */
+function route(router: Router): Middleware {
+  const dispatch = router.routes() as unknown as Middleware
+  return (ctx, next) => {
+    const layers = router.match(ctx.path, ctx.method).path
+    const [first] = layers
+    if (!first) throw notFound()
+    // Of several patterns that match, `/plugins/enabled` and `/plugins/:item`, the first one decides.
+    const allowed = layers.filter(({ path }) => path === first.path).flatMap(({ methods }) => methods)
+    if (ctx.method === 'HEAD' && !allowed.includes('HEAD')) return send(ctx, 200, {})
+    if (!allowed.includes(ctx.method)) throw methodNotAllowed(allowed)
+    refuseAnnounced(ctx.req)
+    return dispatch(ctx, next)
+  }
+}
+
+export type { NodeCache, ServerCounters }

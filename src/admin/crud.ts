@@ -1,0 +1,164 @@
+// Collections and items, the same for every entity. What a row may hold comes from the entity's field table, who
+// may be where from the routes, and whether it fits the other rows from the database's constraints.
+import type { RouterContext } from '@koa/router'
+import { codeOf } from '../base/errors.ts'
+import type { JsonObject, Row } from '../base/json.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Random } from '../base/random.ts'
+import type { Stamp } from '../base/stamp.ts'
+import type { Entity } from '../entities/define.ts'
+import { Invalid } from '../entities/errors.ts'
+import { toReply } from '../entities/reply.ts'
+import { isUuid, notUuid } from '../entities/uuid.ts'
+import { type Shape, type Task, validate } from '../entities/validate.ts'
+import type { Filter, Store, Written } from '../store/store.ts'
+import { readParameters } from './body.ts'
+import { badRequest, notFound } from './errors.ts'
+import { nextUrl, parseListing } from './listing.ts'
+import { isStorable } from './parameters.ts'
+import { send } from './reply.ts'
+
+/** Rows as one route sees them. */
+export interface Collection {
+  readonly entity: Entity
+  /** Columns that the path decides, e.g. `{ api_id }`: only such rows are seen, and a body can't say otherwise. */
+  readonly scope: Filter
+  /** What a row with these attributes must look like; by default what the entity says. */
+  readonly shapeOf?: (attributes: JsonObject) => Shape
+}
+
+export interface CrudOptions {
+  readonly store: Store
+  readonly random: Random
+  readonly logger: Logger
+  /** Resolves once this node serves everything up to `stamp`. */
+  readonly publish: (stamp: Stamp) => Promise<void>
+}
+
+/** Handlers of one collection; those of items are told which one by `where`. */
+export interface Crud {
+  list(ctx: RouterContext, collection: Collection): Promise<void>
+  create(ctx: RouterContext, collection: Collection): Promise<void>
+  /** PUT on a collection: replaces the row whose primary key the body gives, or creates it. */
+  put(ctx: RouterContext, collection: Collection, primaryKey: readonly string[]): Promise<void>
+  read(ctx: RouterContext, collection: Collection, where: Filter): Promise<void>
+  patch(ctx: RouterContext, collection: Collection, where: Filter): Promise<void>
+  remove(ctx: RouterContext, collection: Collection, where: Filter): Promise<void>
+}
+
+export function createCrud({ store, random, logger, publish }: CrudOptions): Crud {
+  const check = (collection: Collection, input: JsonObject, task: Task): Row => {
+    const attributes = 'current' in task ? { ...task.current, ...input } : input
+    const shape = collection.shapeOf?.(attributes) ?? collection.entity
+    return validate(shape, { ...input, ...collection.scope }, task, random)
+  }
+
+  const insert = (ctx: RouterContext, { entity }: Collection, row: Row) =>
+    store.insert(entity, row, actorOf(ctx))
+
+  /** A PUT that is sent twice at once must not fail because the other one made the row in between. */
+  const replaceOrInsert = async (ctx: RouterContext, collection: Collection, input: JsonObject) => {
+    const fresh = check(collection, input, { mode: 'replace' })
+    const where = { ...collection.scope, id: fresh.id as string }
+    const revise = (current: Row) => check(collection, input, { mode: 'replace', current })
+    const replace = () => store.update(collection.entity, where, revise, actorOf(ctx))
+    const replaced = await replace()
+    if (replaced) return replaced
+    try {
+      return await insert(ctx, collection, fresh)
+    } catch (error) {
+      const overtaken = isTaken(error, 'id') ? await replace() : null
+      if (!overtaken) throw error
+      return overtaken
+    }
+  }
+
+  const answer = async (ctx: RouterContext, entity: Entity, written: Written): Promise<void> => {
+    const { operation, row, stamp } = written
+    ctx.set('X-Troop-Position', String(stamp.position))
+    await publish(stamp).catch((error: unknown) => {
+      // The write stands, so the answer can't be an error; it says instead that not even this node has it.
+      logger.warn('a committed write is not applied here yet', { position: stamp.position, error })
+      ctx.set('X-Troop-Applied', '0/1')
+    })
+    if (operation === 'delete') ctx.status = 204
+    else send(ctx, operation === 'create' ? 201 : 200, toReply(entity, row))
+  }
+
+  return {
+    async list(ctx, { entity, scope }) {
+      const request = parseListing(entity, await parametersOf(ctx))
+      const { size, page, filter } = request
+      const { rows, total } = await store.list(entity, { ...filter, ...scope }, { size, page })
+      const next = nextUrl(addressOf(ctx), request, total)
+      send(ctx, 200, { data: rows.map((row) => toReply(entity, row)), total, ...(next && { next }) })
+    },
+
+    async create(ctx, collection) {
+      const row = check(collection, await parametersOf(ctx), { mode: 'create' })
+      await answer(ctx, collection.entity, await insert(ctx, collection, row))
+    },
+
+    async put(ctx, collection, primaryKey) {
+      const input = await parametersOf(ctx)
+      const isKeyed = primaryKey.every((column) => input[column] != null && input[column] !== '')
+      const written = isKeyed
+        ? await replaceOrInsert(ctx, collection, input)
+        : await insert(ctx, collection, check(collection, input, { mode: 'create' }))
+      await answer(ctx, collection.entity, written)
+    },
+
+    async read(ctx, { entity, scope }, where) {
+      const row = await store.read(entity, { ...where, ...scope })
+      if (!row) throw notFound()
+      send(ctx, 200, toReply(entity, row))
+    },
+
+    async patch(ctx, collection, where) {
+      const input = await parametersOf(ctx)
+      if (Object.keys(input).length === 0) throw badRequest('Nothing to update: no attribute is given')
+      const { entity, scope } = collection
+      const revise = (current: Row) => check(collection, input, { mode: 'patch', current })
+      const written = await store.update(entity, { ...where, ...scope }, revise, actorOf(ctx))
+      if (!written) throw notFound()
+      await answer(ctx, entity, written)
+    },
+
+    async remove(ctx, { entity, scope }, where) {
+      const written = await store.remove(entity, { ...where, ...scope }, actorOf(ctx))
+      if (!written) throw notFound()
+      await answer(ctx, entity, written)
+    },
+  }
+}
+
+function parametersOf(ctx: RouterContext): Promise<JsonObject> {
+  return readParameters(ctx.req, ctx.querystring)
+}
+
+/** Scheme, host and path as the client used them; like 0.8, without a port that is 80. */
+function addressOf({ protocol, host, path }: RouterContext): string {
+  return `${protocol}://${host.replace(/:80$/, '')}${path}`
+}
+
+/** Who wrote, as the events tell it. */
+function actorOf(ctx: RouterContext): string {
+  return `admin-api ${ctx.ip}`
+}
+
+function isTaken(error: unknown, attribute: string): boolean {
+  return codeOf(error) === 'already-exists' && (error as { attribute?: unknown }).attribute === attribute
+}
+
+/** The row that a path names by its id, or, where the entity has one, by its alias. */
+export function whereNamed({ alias = 'id' }: Entity, name: string): Filter {
+  // No row has such a name, and the datastore would refuse the question.
+  if (!isStorable(name)) throw notFound()
+  return isUuid(name) ? { id: name } : { [alias]: name }
+}
+
+/** The row that a path names by its id alone. @throws {Invalid} when it is none */
+export function whereId(id: string): Filter {
+  if (!isUuid(id)) throw new Invalid({ id: notUuid(id) })
+  return { id }
+}

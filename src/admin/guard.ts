@@ -1,0 +1,95 @@
+// Who may speak to the Admin API. A page on the web can make the browser of someone who is inside send requests
+// to it: pages of other origins are refused, and so are names that an attacker's DNS may point at us (rebinding).
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
+import type { Middleware } from 'koa'
+import { type Address, formatAddress, isLoopback } from '../base/address.ts'
+import { AdminExposed, forbidden, unauthorized } from './errors.ts'
+
+export interface GuardOptions {
+  /** Where the Admin API listens, as configured. */
+  readonly listen: Address
+  /** This machine's name: others reach the Admin API by it. */
+  readonly hostname: string
+  /** Bearer tokens, any of which is accepted; with none, whoever reaches the listener may do all. */
+  readonly tokens: readonly string[]
+  /** Web origins whose pages may use the Admin API, `https://admin.example.com`. */
+  readonly origins: readonly string[]
+  /** Accepts a listener that others can reach although there is no token. */
+  readonly insecure: boolean
+}
+
+const methods = 'GET,HEAD,PUT,PATCH,POST,DELETE'
+const requestHeaders = 'Content-Type, Authorization'
+const replyHeaders = 'X-Troop-Position, X-Troop-Applied'
+
+/**
+ * Refuses foreign hosts and origins (403) and wrong tokens (401), and answers OPTIONS, which browsers send
+ * without a token before they send the request itself.
+ * @throws {AdminExposed} when the listener is open to other machines without a token
+ */
+export function createGuard(options: GuardOptions): Middleware {
+  const { listen, tokens, insecure } = options
+  if (tokens.length === 0 && !insecure && !isLoopback(listen.host))
+    throw new AdminExposed(formatAddress(listen))
+  const hosts = ownHosts(options)
+  const digests = tokens.map(digest)
+
+  return async (ctx, next) => {
+    const host = ctx.get('Host')
+    if (!isOwnHost(host, hosts, ctx.req.socket.localAddress)) {
+      throw forbidden(`Host ${host} is not this Admin API; admin_api_origins lists other names of it`)
+    }
+    const origin = ctx.get('Origin')
+    ctx.vary('Origin')
+    if (origin !== '') {
+      const own = origin.toLowerCase() === `${ctx.protocol}://${host}`.toLowerCase()
+      if (!own && !options.origins.includes(origin)) {
+        throw forbidden(`Origin ${origin} is not in admin_api_origins`)
+      }
+      ctx.set('Access-Control-Allow-Origin', origin)
+      ctx.set('Access-Control-Expose-Headers', replyHeaders)
+    }
+    if (ctx.method === 'OPTIONS') {
+      ctx.set('Access-Control-Allow-Methods', methods)
+      ctx.set('Access-Control-Allow-Headers', requestHeaders)
+      ctx.status = 204
+      return
+    }
+    if (digests.length > 0 && !isAuthorized(ctx.get('Authorization'), digests)) throw unauthorized()
+    await next()
+  }
+}
+
+function ownHosts({ listen, hostname, origins }: GuardOptions): ReadonlySet<string> {
+  return new Set(
+    ['localhost', listen.host, hostname, ...origins.map(hostOfOrigin)].map((host) => host.toLowerCase()),
+  )
+}
+
+function hostOfOrigin(origin: string): string {
+  return URL.canParse(origin) ? unbracketed(new URL(origin).hostname) : origin
+}
+
+/** An IP address is ours when the connection came to it; no DNS is needed for it, and none can point at it. */
+function isOwnHost(header: string, hosts: ReadonlySet<string>, localAddress = ''): boolean {
+  // Only HTTP/1.0 may leave it out, which no browser speaks.
+  if (header === '') return true
+  const host = unbracketed(header.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase())
+  if (hosts.has(host)) return true
+  return isIP(host) > 0 && (isLoopback(host) || host === localAddress.replace(/^::ffff:/, ''))
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1')
+}
+
+/** Compares digests, all of them and each in constant time: how long it takes says nothing about a token. */
+function isAuthorized(header: string, digests: readonly Buffer[]): boolean {
+  const token = digest(/^Bearer +(\S+) *$/i.exec(header)?.[1] ?? '')
+  return digests.filter((known) => timingSafeEqual(known, token)).length > 0
+}
+
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}

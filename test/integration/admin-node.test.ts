@@ -1,0 +1,314 @@
+// What the Admin API asks of the node that runs it: its state, its cache, its datastore and who may come in.
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { expect } from 'chai'
+import { type AdminOptions, createAdmin, type NodeCache } from '../../src/admin/admin.ts'
+import type { Json, Row } from '../../src/base/json.ts'
+import { silentLogger } from '../../src/base/logger.ts'
+import { DatastoreAway, DatastoreError, OutcomeUnknown } from '../../src/database/errors.ts'
+import { samplePlugins, startAdmin, type TestAdmin } from '../support/admin.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+
+const upstream_url = 'http://a.com'
+
+describe('an Admin API', () => {
+  let admin: TestAdmin
+  let running: TestAdmin | undefined
+  let store: MemoryStore
+  const stop = async () => {
+    await running?.stop()
+    running = undefined
+  }
+  afterEach(stop)
+
+  const start = async (options: Partial<AdminOptions> = {}) => {
+    await stop()
+    store = new MemoryStore()
+    admin = running = await startAdmin(store, { plugins: samplePlugins, ...options })
+  }
+
+  describe('of a node', () => {
+    it('tells what it is [contract 1]', async () => {
+      await start()
+      await admin.json('POST', '/apis', { name: 'a', request_host: 'a.com', upstream_url })
+      await admin.json('POST', '/apis/a/plugins', { name: 'key-auth' })
+      const { status, body } = await admin.get('/')
+      expect(status).to.equal(200)
+      expect(body).to.deep.include({
+        ...{ tagline: 'Welcome to kong', version: '0.8.3', troop: { version: '0.1.0' }, hostname: 'gw-1' },
+        configuration: { admin_api_listen: '127.0.0.1:8001', postgres: { password: '******' } },
+      })
+      expect(body.timers).to.have.keys('running', 'pending')
+      expect(body.lua_version).to.be.a('string')
+      expect(body.plugins.available_on_server).to.deep.equal(samplePlugins.map(({ name }) => name))
+      expect(body.plugins.enabled_in_cluster).to.deep.equal(['key-auth'])
+    })
+
+    it('has empty lists that are lists', async () => {
+      await start({ plugins: [] })
+      expect((await admin.get('/')).body.plugins).to.deep.equal({
+        available_on_server: [],
+        enabled_in_cluster: [],
+      })
+    })
+
+    it('counts connections and entities, those of plugins too [contract 4, 136]', async () => {
+      await start()
+      await admin.json('POST', '/consumers', { username: 'bob' })
+      const { body } = await admin.get('/status')
+      expect(body).to.have.keys('server', 'database')
+      expect(body.database).to.deep.equal({
+        apis: 0,
+        consumers: 1,
+        plugins: 0,
+        keyauth_credentials: 0,
+        nodes: 1,
+      })
+      const counters = ['active', 'reading', 'writing', 'waiting', 'accepted', 'handled'].map(
+        (n) => `connections_${n}`,
+      )
+      expect(body.server).to.have.keys(...counters, 'total_requests')
+    })
+  })
+
+  describe('of a cache', () => {
+    const api: Row = {
+      id: '1',
+      created_at: 0,
+      name: 'a',
+      request_host: 'a.com',
+      request_path: null,
+      upstream_url,
+    }
+    const wildcard: Row = { ...api, request_host: '*.b-c.com', request_path: '/b.c' }
+    const path: Row = { ...api, request_host: null, request_path: '/b.c/longer' }
+    const entries = new Map<string, Json>()
+    const done: string[] = []
+    const cache: NodeCache = {
+      read: (key) => entries.get(key),
+      apis: () => [api, wildcard, path],
+      drop: async (key) => void done.push(`drop ${key}`),
+      purge: async () => void done.push('purge'),
+    }
+
+    it('shows entries as they are, and 404 where there is none [contract 67]', async () => {
+      await start({ cache })
+      entries.set('consumers:bob smith', { username: 'bob' }).set('acls:1', []).set('n', 5)
+      expect((await admin.get('/cache/hello')).status).to.equal(404)
+      expect((await admin.get('/cache/consumers:bob%20smith')).body).to.deep.equal({ username: 'bob' })
+      expect((await admin.get('/cache/acls:1')).body).to.deep.equal([])
+      expect((await admin.get('/cache/n')).body).to.deep.equal({ message: 5 })
+    })
+
+    it('shows the router as 0.8’s table [contract 68]', async () => {
+      await start({ cache })
+      const { request_path: _, ...shown } = api
+      const { body } = await admin.get('/cache/ALL_APIS_BY_DIC')
+      expect(body.by_dns).to.deep.equal({ 'a.com': shown })
+      expect(body.wildcard_dns_arr).to.deep.equal([{ pattern: '^.+%.b%-c%.com$', api: wildcard }])
+      expect(body.request_path_arr.map(({ request_path }: Row) => request_path)).to.deep.equal([
+        '/b.c/longer',
+        '/b.c',
+      ])
+      expect(body.request_path_arr[1]).to.deep.equal({
+        ...{ request_path: '/b.c', strip_request_path_pattern: '/b%.c', api: wildcard },
+      })
+    })
+
+    it('is 404 where the router counts as not loaded [contract 69, 70]', async () => {
+      await start({ cache: { ...cache, apis: () => undefined } })
+      expect((await admin.get('/cache/ALL_APIS_BY_DIC')).status).to.equal(404)
+    })
+
+    it('drops a key and purges all, known or not [contract 69, 70]', async () => {
+      await start({ cache })
+      for (const key of ['ALL_APIS_BY_DIC', 'unknown', 'ldap_credentials%2Fbob', '']) {
+        const reply = await admin.delete(`/cache/${key}`)
+        expect(reply.status).to.equal(204)
+        expect(reply.text).to.equal('')
+      }
+      expect(done).to.deep.equal([
+        'drop ALL_APIS_BY_DIC',
+        'drop unknown',
+        'drop ldap_credentials/bob',
+        'purge',
+      ])
+    })
+  })
+
+  describe('whose datastore fails', () => {
+    const failing = async (failure: Error) => {
+      await start()
+      store.failure = failure
+      const [get, post] = [
+        await admin.get('/apis'),
+        await admin.json('POST', '/consumers', { username: 'a' }),
+      ]
+      expect(get.body).to.deep.equal(post.body)
+      return post
+    }
+
+    it('answers 503 when it is away, and when it is busy', async () => {
+      for (const failure of [
+        new DatastoreAway(new Error('secret address')),
+        new DatastoreError('the datastore is too busy'),
+        new DatastoreError('secret', undefined, '55P03'),
+      ]) {
+        const reply = await failing(failure)
+        expect(reply.status).to.equal(503)
+        expect(reply.headers.get('retry-after')).to.equal('1')
+        expect(reply.body.message).to.match(/^The datastore .*; nothing was changed$/)
+      }
+    })
+
+    it('says when it is unknown whether a write happened', async () => {
+      const reply = await failing(new OutcomeUnknown(new Error('reset')))
+      expect(reply.status).to.equal(503)
+      expect(reply.body.message).to.include('may or may not have happened')
+    })
+
+    it('logs what went wrong and does not tell it', async () => {
+      const logged: unknown[] = []
+      const failure = new DatastoreError('secret detail', undefined, 'XX000')
+      await start({ logger: { ...silentLogger, error: (_, fields) => logged.push(fields?.error) } })
+      store.failure = failure
+      const reply = await admin.get('/status')
+      expect(reply.status).to.equal(500)
+      expect(reply.text).to.equal('{"message":"An unexpected error occurred"}\n')
+      expect(logged).to.deep.equal([failure])
+    })
+  })
+
+  describe('that publishes', () => {
+    it('answers a write only after this node has applied it', async () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const asked = Promise.withResolvers<void>()
+      await start({
+        async publish() {
+          asked.resolve()
+          await promise
+        },
+      })
+      let answered = false
+      const reply = admin.json('POST', '/consumers', { username: 'bob' }).finally(() => {
+        answered = true
+      })
+      await asked.promise
+      await admin.get('/consumers')
+      expect(answered).to.equal(false)
+      resolve()
+      expect((await reply).headers.get('x-troop-position')).to.equal('1')
+    })
+
+    it('answers that a write stands when it could not be applied here', async () => {
+      await start({ publish: () => Promise.reject(new Error('away')) })
+      const reply = await admin.json('POST', '/consumers', { username: 'bob' })
+      expect(reply.status).to.equal(201)
+      expect(reply.headers.get('x-troop-position')).to.equal('1')
+      expect(reply.headers.get('x-troop-applied')).to.equal('0/1')
+    })
+  })
+
+  describe('that is guarded', () => {
+    /** fetch sets these headers itself. */
+    const ask = async (headers: Record<string, string>, method = 'GET') => {
+      const sent = request(`${admin.origin}/apis`, { headers, method, agent: false }).end()
+      const [response] = (await once(sent, 'response')) as [IncomingMessage]
+      response.resume()
+      return response
+    }
+
+    it('answers to its own names and addresses, and to no other', async () => {
+      await start({
+        listen: { host: 'gw.internal', port: 8001 },
+        tokens: ['t'],
+        origins: ['https://admin.example.com'],
+      })
+      const authorization = 'Bearer t'
+      const own = [
+        'localhost',
+        'LOCALHOST:80',
+        '127.0.0.1:8001',
+        '127.9.9.9',
+        '[::1]:8001',
+        'gw-1:8001',
+        'gw.internal',
+        'admin.example.com',
+        'localhost.',
+      ]
+      for (const host of own) expect((await ask({ host, authorization })).statusCode, host).to.equal(200)
+      const foreign = [
+        'evil.com',
+        '127.evil.com',
+        'localhost.evil.com',
+        '10.0.0.1',
+        '[::2]',
+        'evil.com:8001',
+        'a@localhost',
+      ]
+      for (const host of foreign) expect((await ask({ host, authorization })).statusCode, host).to.equal(403)
+    })
+
+    it('refuses pages of foreign origins, whatever they ask', async () => {
+      await start({ origins: ['https://admin.example.com'] })
+      for (const origin of [
+        'https://evil.com',
+        'null',
+        'http://localhost:1',
+        'https://admin.example.com.evil.com',
+      ]) {
+        for (const method of ['GET', 'POST', 'OPTIONS']) {
+          const response = await ask({ origin }, method)
+          expect(response.statusCode, origin).to.equal(403)
+          expect(response.headers).not.to.have.property('access-control-allow-origin')
+        }
+      }
+    })
+
+    it('lets the pages of its origins and of itself in', async () => {
+      await start({ origins: ['https://admin.example.com'] })
+      for (const origin of ['https://admin.example.com', admin.origin]) {
+        for (const [method, status] of [
+          ['GET', 200],
+          ['OPTIONS', 204],
+        ] as const) {
+          const response = await ask({ origin }, method)
+          expect(response.statusCode).to.equal(status)
+          expect(response.headers['access-control-allow-origin']).to.equal(origin)
+          expect(response.headers.vary).to.equal('Origin')
+        }
+      }
+    })
+
+    it('asks for one of its tokens when it has any', async () => {
+      await start({ tokens: ['first', 'second'] })
+      for (const authorization of ['Bearer first', 'bearer second']) {
+        expect((await ask({ authorization })).statusCode).to.equal(200)
+      }
+      for (const authorization of [
+        '',
+        'Bearer',
+        'Bearer firs',
+        'Bearer firstt',
+        'Basic first',
+        'first',
+        'Bearer first second',
+      ]) {
+        const response = await ask(authorization ? { authorization } : {})
+        expect(response.statusCode, authorization).to.equal(401)
+        expect(response.headers['www-authenticate']).to.equal('Bearer realm="troop"')
+      }
+      expect((await ask({ origin: admin.origin }, 'OPTIONS')).statusCode).to.equal(204)
+    })
+
+    it('is not made open to other machines without a token, unless that is accepted', async () => {
+      await start()
+      const open = { listen: { host: '0.0.0.0', port: 8001 } }
+      const make = (options: object) => createAdmin({ ...admin.options, ...options })
+      expect(() => make(open))
+        .to.throw('admin_api_listen: 0.0.0.0:8001 is open')
+        .with.property('code', 'admin-exposed')
+      for (const options of [{ insecure: true }, { tokens: ['t'] }]) make({ ...open, ...options })
+    })
+  })
+})
