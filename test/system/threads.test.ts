@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import http from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { until } from '../support/log.ts'
@@ -117,12 +118,7 @@ describe('a node', () => {
     await held.reached
     node.signal('SIGQUIT')
     await node.logged(/"msg":"stopping"/)
-    await until(async () =>
-      node.call('/a').then(
-        () => false,
-        () => true,
-      ),
-    )
+    await until(() => refusesConnections(node.proxy))
     held.release()
     expect(await held.outcome).to.equal('whole')
     expect(await node.ended()).to.equal(0)
@@ -167,6 +163,15 @@ function heldRequest(upstream: Upstream, url: string) {
     request.once('error', () => resolve('cut'))
   })
   return { reached: reached.promise, release: released.resolve, outcome }
+}
+
+function refusesConnections(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname, port: Number(port) })
+    socket.once('connect', () => resolve(false)).once('error', () => resolve(true))
+    socket.once('connect', () => socket.destroy())
+  })
 }
 
 async function statusOn(agent: http.Agent, url: string, sockets: Set<unknown>): Promise<number> {
