@@ -1,5 +1,7 @@
 // host:port, as settings and replies write it.
 
+import { isIPv4 } from 'node:net'
+
 export interface Address {
   /** A name, an IPv4 address, or an IPv6 address without brackets. */
   readonly host: string
@@ -21,5 +23,6 @@ export function formatAddress({ host, port }: Address): string {
 
 /** Whether a listener on `host` can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host)
+  // A name may begin with 127 too.
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }

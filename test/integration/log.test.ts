@@ -2,10 +2,11 @@
 import { expect } from 'chai'
 import pg from 'pg'
 import type { Database } from '../../src/database/database.ts'
-import { coreEntities } from '../../src/entities/entities.ts'
 import { continues, eventDigest } from '../../src/event-log/digest.ts'
 import { type Change, type LogEvent, parseChange, transactionsOf } from '../../src/event-log/event.ts'
 import { PostgresEventLog } from '../../src/event-log/postgres-event-log.ts'
+import { entitiesOf } from '../../src/node/plugins.ts'
+import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { openDatabase, until } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 
@@ -301,7 +302,7 @@ describe('the log', () => {
   })
 
   it('has its triggers on every entity table, always enabled and deferred', async () => {
-    for (const { name } of coreEntities.filter(({ logged }) => logged !== false)) {
+    for (const { name } of entitiesOf(shippedPlugins).filter(({ logged }) => logged !== false)) {
       const triggers = await test.query(
         `select tgname as name, tgenabled as enabled, tgdeferrable and tginitdeferred as deferred
          from pg_trigger where tgrelid = $1::regclass and not tgisinternal order by tgname`,
