@@ -101,17 +101,19 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     end $refuse$`.execute(db)
 
   // The one call by which a migration puts a table under the log. Call it again with a higher version when the
-  // table's shape changes: nodes that do not know the version drop entries instead of replacing them.
+  // table's shape changes: nodes that do not know the version drop entries instead of replacing them. With `columns`, an update that sets
+  // none of them makes no event.
   await sql`
-    create function log_changes(target regclass, version int default 1) returns void
+    create function log_changes(target regclass, version int default 1, columns text[] default null) returns void
     language plpgsql
     set search_path = ${path}, pg_temp
     as $log$
     begin
       execute format('drop trigger if exists log_change on %s', target);
       execute format('drop trigger if exists refuse_truncate on %s', target);
-      execute format('create constraint trigger log_change after insert or update or delete on %s
-        deferrable initially deferred for each row execute function log_change(%L)', target, version);
+      execute format('create constraint trigger log_change after insert or update %s or delete on %s
+        deferrable initially deferred for each row execute function log_change(%L)',
+        (select 'of ' || string_agg(quote_ident(name), ', ') from unnest(columns) name), target, version);
       execute format('create trigger refuse_truncate before truncate on %s
         for each statement execute function refuse_statement()', target);
       execute format('alter table %s enable always trigger log_change', target);
@@ -144,6 +146,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 export async function down(db: Kysely<unknown>): Promise<void> {
   await sql`drop table events`.execute(db)
-  await sql`drop function log_changes(regclass, int), log_change(), refuse_statement(), refuse_hole(),
+  await sql`drop function log_changes(regclass, int, text[]), log_change(), refuse_statement(), refuse_hole(),
     append_event(text, text, jsonb, jsonb, int), event_digest(bytea, bigint, text)`.execute(db)
 }

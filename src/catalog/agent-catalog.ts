@@ -1,6 +1,6 @@
 // The node's own knowledge (L2): what it has read of the datastore, kept right by the log. Workers ask it on a miss
 // and are told of every change, in the tick in which it is applied.
-import { type Clock, within } from '../base/clock.ts'
+import { type Clock, type Timer, within } from '../base/clock.ts'
 import type { Json, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Position, Stamp, Stamped } from '../base/stamp.ts'
@@ -13,6 +13,7 @@ import { type Cached, idOf, type Operation, operationsOf, perform } from './appl
 import { LookupTimeout, Unknown } from './errors.ts'
 import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
+import { differences, type Patch, patched } from './patches.ts'
 
 /** Who follows the log, as far as the catalog must speak to it; node joins the two. */
 export interface Progress {
@@ -56,12 +57,6 @@ export interface Found {
   readonly standIn: boolean
 }
 
-/** One row of the projected entity became `row`, or is gone. */
-export interface Patch {
-  readonly id: string
-  readonly row: Row | null
-}
-
 /** One transaction, as entries and the projection see it. */
 export interface Changes {
   /** Its newest event. */
@@ -93,6 +88,12 @@ interface Query {
   readonly values: KeyValues
 }
 
+/** Patches that were applied, with their positions. */
+type Proof = { readonly position: Position; readonly patches: readonly Patch[] }[]
+
+/** Joins this close together purge once more at its end. */
+const purgeFoldMs = 1000
+
 export class AgentCatalog implements Subscriber {
   readonly #options: AgentCatalogOptions
   #entities: ReadonlyMap<string, Entity>
@@ -108,7 +109,10 @@ export class AgentCatalog implements Subscriber {
   #isLoaded = false
   /** Resets so far: what was read before one says nothing after it. */
   #histories = 0
-  #projectionEpoch = 0
+  #purgedAtMs = Number.NEGATIVE_INFINITY
+  #purgeTimer: Timer | undefined
+  /** What was applied since each read of the projected table that is under way was sent. */
+  readonly #proofs = new Set<Proof>()
 
   constructor(options: AgentCatalogOptions) {
     this.#options = options
@@ -131,11 +135,6 @@ export class AgentCatalog implements Subscriber {
 
   get counters(): CacheCounters {
     return this.#cache.counters
-  }
-
-  /** Rises whenever the projected rows changed, were loaded or were purged. */
-  get projectionEpoch(): number {
-    return this.#projectionEpoch
   }
 
   /** All rows of the projected entity as of `applied`; a row is the same object until it changes. */
@@ -212,13 +211,30 @@ export class AgentCatalog implements Subscriber {
 
   /** Entries count as absent until they are read again at `position` or later, the one of a join's event. */
   purge(position: Position): void {
-    this.#projectionEpoch++
     this.#cache.purge(position)
     for (const listener of this.#listeners) listener.purge(position)
   }
 
   purgeAll(): void {
     this.purge(this.#applied.position)
+  }
+
+  /**
+   * A node has joined: entries count as absent until they are read again, and the projected rows are read again behind
+   * the ones that are served. Joins that come within a second of the last purge have one together, at its end.
+   */
+  proveAnew(): void {
+    const { clock } = this.#options
+    if (this.#purgeTimer) return
+    const waitMs = this.#purgedAtMs + purgeFoldMs - clock.monotonic()
+    const purge = () => {
+      this.#purgeTimer = undefined
+      this.#purgedAtMs = clock.monotonic()
+      this.purgeAll()
+      void this.#proveProjection()
+    }
+    if (waitMs <= 0) purge()
+    else this.#purgeTimer = clock.after(waitMs, purge)
   }
 
   apply(events: readonly LogEvent[]): void {
@@ -230,14 +246,9 @@ export class AgentCatalog implements Subscriber {
 
     this.#applied = { position: last.position, digest: last.digest }
     for (const operation of operations) perform(operation, this.#cache)
-    for (const { id, row } of patches) {
-      if (row) this.#rows.set(id, row)
-      else this.#rows.delete(id)
-    }
-    if (patches.length > 0) this.#projectionEpoch++
-    const told: Changes = { position: last.position, operations, patches }
-    for (const listener of this.#listeners) listener.change(told)
+    this.#patch({ position: last.position, operations, patches })
 
+    for (const proof of this.#proofs) proof.push({ position: last.position, patches })
     // A follower loads instead of applying these; nothing cached may outlive one that comes here all the same.
     if (changes.some(({ change }) => change.operation === 'reset')) this.#distrust('reset')
   }
@@ -254,7 +265,6 @@ export class AgentCatalog implements Subscriber {
       this.#applied = stamp
       this.#isLoaded = true
       this.#cache.floors.raiseAll(stamp.position)
-      this.#projectionEpoch++
       for (const listener of this.#listeners) listener.seed(this.#seed())
       loaded.resolve()
       return stamp
@@ -262,6 +272,45 @@ export class AgentCatalog implements Subscriber {
       loaded.reject(error)
       throw error
     }
+  }
+
+  /**
+   * Reads the projected table again, while the rows that are held go on being served, and replaces those that are
+   * not what was read. There are none, unless something is broken that a join's purge is there to mend.
+   */
+  async #proveProjection(): Promise<void> {
+    const { store, projected, progress } = this.#options
+    const histories = this.#histories
+    const proof: Proof = []
+    this.#proofs.add(proof)
+    try {
+      const { value: rows, stamp } = await store.scan(projected)
+      if (stamp.position > this.#applied.position) await progress.reach(stamp.position)
+      if (histories !== this.#histories) return
+      const missed = proof.filter(({ position }) => position > stamp.position)
+      const patches = differences(
+        this.#rows,
+        patched(
+          rows,
+          missed.flatMap((later) => later.patches),
+        ),
+      )
+      if (patches.length === 0) return
+      this.#logger.error('rows that were served are not those of the datastore', { rows: patches.length })
+      this.#patch({ position: this.#applied.position, operations: [], patches })
+    } catch (error) {
+      this.#logger.warn('the projected rows could not be read again', { error })
+    } finally {
+      this.#proofs.delete(proof)
+    }
+  }
+
+  #patch(changes: Changes): void {
+    for (const { id, row } of changes.patches) {
+      if (row) this.#rows.set(id, row)
+      else this.#rows.delete(id)
+    }
+    for (const listener of this.#listeners) listener.change(changes)
   }
 
   /** Deletes what may be of another history. Workers keep serving until the load gives them a new seed. */

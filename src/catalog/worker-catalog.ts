@@ -12,12 +12,13 @@ import {
   type SingleFlight,
 } from '../cache/cache.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
-import type { Changes, Patch, Seed } from './agent-catalog.ts'
+import type { Changes, Seed } from './agent-catalog.ts'
 import { type Cached, idOf, perform } from './apply.ts'
 import type { Catalog, Projection, View } from './catalog.ts'
 import { Unknown } from './errors.ts'
 import { cacheKey, canExist, type KeyValues } from './keys.ts'
 import { type LinkEnd, type ToWorker, WorkerLink } from './link.ts'
+import type { Patch } from './patches.ts'
 
 export interface WorkerCatalogOptions {
   readonly end: LinkEnd

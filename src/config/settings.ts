@@ -340,7 +340,6 @@ export const settings = {
     instead: 'the host of `cluster_listen`, else the first IPv4 address of this machine',
     reload: false,
     help: 'The address under which other nodes reach this one.',
-    inert: notBefore,
   },
   'cluster.encrypt': {
     type: 'list',
@@ -367,7 +366,6 @@ export const settings = {
     minimum: 60,
     reload: false,
     help: 'How long the row of a node that was not heard of stays registered.',
-    inert: notBefore,
   },
   'cluster.ack_timeout': {
     type: 'duration',
@@ -406,7 +404,6 @@ export const settings = {
     choices: ['all', 'self'],
     reload: false,
     help: 'Whose caches are purged when a node joins: those of all nodes, or its own only.',
-    inert: notBefore,
   },
 
   send_anonymous_reports: {

@@ -6,7 +6,8 @@ import type { EventLog } from './event-log.ts'
 import type { Follower } from './follower.ts'
 
 export interface PullParts {
-  readonly log: EventLog
+  /** Reads the head from the primary; the log fits, and whoever does more at the same time. */
+  readonly log: Pick<EventLog, 'head'>
   readonly follower: Follower
   readonly clock: Clock
   readonly logger: Logger

@@ -3,9 +3,12 @@
 import type { Resources } from '../base/resources.ts'
 import type { Position, Stamp } from '../base/stamp.ts'
 import { AgentCatalog } from '../catalog/agent-catalog.ts'
+import { Cluster } from '../cluster/cluster.ts'
+import type { NodeIdentity } from '../cluster/membership/registry.ts'
 import type { Database } from '../database/database.ts'
 import { api } from '../entities/api.ts'
 import type { Entity } from '../entities/define.ts'
+import type { Subscriber } from '../event-log/event-log.ts'
 import { Follower } from '../event-log/follower.ts'
 import { Listener } from '../event-log/listener.ts'
 import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
@@ -19,6 +22,11 @@ export interface AgentOptions {
   readonly database: Database
   readonly entities: readonly Entity[]
   readonly heartbeatIntervalMs: number
+  /** This node, as it registers. */
+  readonly identity: NodeIdentity
+  readonly purgeOnJoin: 'all' | 'self'
+  /** Gives this node another name, kept over restarts. */
+  readonly rename: () => Promise<string>
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
   readonly surroundings: Surroundings
@@ -33,15 +41,24 @@ const applyLimitMs = 5000
 export class Agent {
   readonly store: Store
   readonly catalog: AgentCatalog
+  readonly cluster: Cluster
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
 
-  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, surroundings }: AgentOptions) {
+  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, surroundings, ...place }: AgentOptions) {
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
     const log = new PostgresEventLog(database)
     const store = new PostgresStore(database)
+    this.cluster = new Cluster({
+      ...place,
+      database,
+      log,
+      applied: () => this.#follower.applied().position,
+      clock,
+      logger: surroundings.logger.scope('cluster'),
+    })
     this.catalog = new AgentCatalog({
       entities,
       projected: api,
@@ -56,9 +73,19 @@ export class Agent {
       logger: surroundings.logger,
       maxBytes: cacheBytes,
     })
-    this.#follower = new Follower({ log, subscriber: this.catalog, clock, random, logger })
+    const subscriber: Subscriber = {
+      apply: (events) => {
+        this.catalog.apply(events)
+        if (this.cluster.notice(events)) this.catalog.proveAnew()
+      },
+      load: (reason) => this.catalog.load(reason),
+    }
+    this.#follower = new Follower({ log, subscriber, clock, random, logger })
     this.store = observedStore(store, this.#follower)
-    this.#pull = new Pull({ log, follower: this.#follower, clock, logger }, { heartbeatIntervalMs })
+    this.#pull = new Pull(
+      { log: this.cluster, follower: this.#follower, clock, logger },
+      { heartbeatIntervalMs },
+    )
     this.#listener = new Listener({
       database,
       clock,
@@ -68,10 +95,15 @@ export class Agent {
     })
   }
 
-  /** Listens, loads, and catches up with the log; in this order, so that nothing falls between. */
+  /**
+   * Listens, registers, loads, and catches up with the log; in this order, so that nothing falls between: an event
+   * before the registration is in the load, and who writes one after it knows of this node.
+   */
   async start(resources: Resources): Promise<void> {
     resources.own('listener', this.#listener)
     await this.#listener.start()
+    resources.add('registration', () => this.cluster.leave('left'))
+    await this.cluster.register()
     resources.own('follower', this.#follower)
     await this.#follower.start()
     resources.own('pull', this.#pull)

@@ -1,6 +1,6 @@
 // One node, from its start to its end: what is opened, in which order, and how it is closed again.
 import { rm } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { hostname, networkInterfaces } from 'node:os'
 import type { AdminOptions } from '../admin/admin.ts'
 import { type Address, formatAddress } from '../base/address.ts'
 import { systemClock } from '../base/clock.ts'
@@ -8,6 +8,8 @@ import type { JsonObject } from '../base/json.ts'
 import { type LogFile, openLog } from '../base/logger.ts'
 import { systemRandom } from '../base/random.ts'
 import { Resources } from '../base/resources.ts'
+import { advertisedAddress } from '../cluster/membership/advertised.ts'
+import type { NodeIdentity } from '../cluster/membership/registry.ts'
 import { type Config, changedSettings, loadConfig, maskConfiguration } from '../config/config.ts'
 import type { NodeStatus, Reloaded } from '../control/control.ts'
 import { createControlServer } from '../control/server.ts'
@@ -25,7 +27,14 @@ import { handleSignals } from './signals.ts'
 import type { ProxySetup } from './thread.ts'
 import { packageVersion } from './version.ts'
 import { Workers } from './workers.ts'
-import { keepName, PidFile, prepareWorkingDir, type WorkingDir, workingDirAt } from './working-dir.ts'
+import {
+  keepName,
+  PidFile,
+  prepareWorkingDir,
+  replaceName,
+  type WorkingDir,
+  workingDirAt,
+} from './working-dir.ts'
 
 export interface NodeOptions {
   readonly config: Config
@@ -80,7 +89,7 @@ class Node implements RunningNode {
   #ending: Promise<void> | undefined
   // What `start` opens, in this order.
   #log!: LogFile
-  #name!: string
+  #identity!: NodeIdentity
   #surroundings!: Surroundings
   #datastore!: Datastore
   #agent!: Agent
@@ -153,14 +162,25 @@ class Node implements RunningNode {
     this.#resources.add('log', () => this.#log.flush())
     this.#surroundings = { clock: systemClock, random: systemRandom, logger: this.#log.logger }
     this.#handleSignals()
-    const { host, port } = config.cluster.advertise ?? config.cluster.listen
-    const newName = `${hostname()}_${formatAddress({ host, port })}_${systemRandom.hex(16)}`
-    this.#name = await keepName(this.#dir.nameFile, newName, systemRandom)
+    this.#identity = await this.#identify(config)
     await requireFreePorts({
       proxy_listen: config.proxy.listen,
       admin_api_listen: config.admin.listen,
       cluster_listen_rpc: config.cluster.listenRpc,
     })
+  }
+
+  async #identify({ cluster }: Config): Promise<NodeIdentity> {
+    const { address, loopbackOnly } = advertisedAddress(
+      cluster.advertise,
+      cluster.listen,
+      networkInterfaces(),
+    )
+    if (loopbackOnly) this.#options.report('no address but 127.0.0.1 was found; cluster.advertise sets one')
+    const advertised = formatAddress(address)
+    const name = await keepName(this.#dir.nameFile, newNodeName(advertised), systemRandom)
+    const ttlSeconds = Math.round(cluster.ttlOnFailureMs / 1000)
+    return { name, address: advertised, version: this.#version, ttlSeconds }
   }
 
   async #openDatastore(): Promise<void> {
@@ -179,6 +199,9 @@ class Node implements RunningNode {
       database,
       entities: entitiesOf(this.#plugins),
       heartbeatIntervalMs: this.#config.cluster.heartbeatIntervalMs,
+      identity: this.#identity,
+      purgeOnJoin: this.#config.cluster.purgeOnJoin,
+      rename: () => replaceName(this.#dir.nameFile, newNodeName(this.#identity.address), systemRandom),
       cacheBytes: this.#cacheBytes * agentPart,
       surroundings: this.#surroundings,
     })
@@ -259,7 +282,10 @@ class Node implements RunningNode {
   async #end(how: 'stop' | 'quit'): Promise<void> {
     const logger = this.#surroundings.logger.scope('node')
     logger.info('stopping', { how })
+    // Told while it drains, so that nobody counts on this node; that it has left is told when it has.
+    const told = this.#agent.cluster.leave('leaving')
     await this.#workers.close({ cut: how === 'stop' })
+    await told
     logger.info('stopped')
     await this.#resources.release()
   }
@@ -285,7 +311,7 @@ class Node implements RunningNode {
     return {
       pid: process.pid,
       version: this.#version,
-      name: this.#name,
+      name: this.#agent.cluster.name,
       uptimeMs: Math.round(systemClock.monotonic() - this.#startedAtMs),
       ready: this.#ready,
       position: this.#agent.position,
@@ -312,7 +338,7 @@ class Node implements RunningNode {
         connections_handled: this.#workers.count('handled'),
         total_requests: this.#workers.count('requests'),
       }),
-      countNodes: async () => 1,
+      countNodes: async () => (await this.#agent.cluster.registered()).length,
       configuration: maskConfiguration(this.#config) as JsonObject,
       version: this.#version,
       hostname: hostname(),
@@ -335,4 +361,9 @@ class Node implements RunningNode {
   get #cacheBytes(): number {
     return this.#config.memoryCacheSizeMb * 2 ** 20
   }
+}
+
+/** `<host>_<advertised address>_<id>`: says where it is, and is nobody else's. */
+function newNodeName(advertised: string): string {
+  return `${hostname()}_${advertised}_${systemRandom.hex(16)}`
 }

@@ -76,10 +76,15 @@ export async function keepName(file: string, newName: string, random: Random): P
     throw error
   })
   if (known.trim() !== '') return known.trim()
+  return replaceName(file, newName, random)
+}
+
+/** Keeps `name` in `file` from now on, and returns it. */
+export async function replaceName(file: string, name: string, random: Random): Promise<string> {
   const temporary = `${file}.${random.hex(4)}`
-  await writeFile(temporary, `${newName}\n`, { flush: true })
+  await writeFile(temporary, `${name}\n`, { flush: true })
   await rename(temporary, file)
-  return newName
+  return name
 }
 
 /**

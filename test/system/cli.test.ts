@@ -318,7 +318,7 @@ describe('the command line', function () {
       expect(first.stdout).to.match(/\[OK\] Schema up to date\n$/)
       expect((await own.troop('migrations', 'up')).stdout).not.to.match(/Migrating/)
       expect((await own.troop('migrations', 'list')).stdout).to.match(
-        /\[INFO\] core: 0001_log, 0002_entities/,
+        /\[INFO\] core: 0001_log, 0002_entities, 0003_nodes/,
       )
       const listed = JSON.parse((await own.troop('migrations', 'list', '--json')).stdout)
       expect(listed.map(({ module }: { module: string }) => module)).to.include.members(['core', 'key-auth'])

@@ -303,13 +303,11 @@ describe('agent catalog', () => {
     const apiRow = (n: number, name: string) => rowOf(n, { name })
     datastore.commit(create(api, apiRow(1, 'a')), create(api, apiRow(2, 'b')))
     follower.apply()
-    const epoch = catalog.projectionEpoch
     const [, second] = catalog.rows(api)
     datastore.commit(create(api, apiRow(1, 'c')))
     follower.apply()
     expect(catalog.rows(api).map(({ name }) => name)).to.deep.equal(['c', 'b'])
     expect(catalog.rows(api)[1]).to.equal(second)
-    expect(catalog.projectionEpoch).to.be.above(epoch)
     datastore.commit(remove(api, apiRow(1, 'c')))
     follower.apply()
     expect(catalog.rows(api)).to.have.length(1)

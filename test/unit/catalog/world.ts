@@ -210,7 +210,7 @@ export interface World {
 }
 
 /** An agent that has not loaded yet. */
-export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000 } = {}): World {
+export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000, clock = systemClock } = {}): World {
   const datastore = new Datastore()
   const follower = new Follower(datastore)
   const catalog = new AgentCatalog({
@@ -218,7 +218,7 @@ export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000 } = {}): World
     projected: api,
     store: datastore,
     progress: follower,
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     maxBytes,
     lookupMs,

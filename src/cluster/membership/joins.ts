@@ -1,0 +1,32 @@
+// What the log's events about nodes mean to one of them.
+import type { Row } from '../../base/json.ts'
+import type { Position } from '../../base/stamp.ts'
+import type { LogEvent } from '../../event-log/event.ts'
+
+/** A change of the table `nodes`. */
+export interface NodeChange {
+  readonly old: Row | null
+  readonly new: Row | null
+}
+
+/** Those of the events that are about nodes. */
+export function nodeChanges(events: readonly LogEvent[]): NodeChange[] {
+  return events
+    .filter(({ body }) => body.includes('"nodes"'))
+    .map(({ body }) => JSON.parse(body))
+    .filter(({ entity }) => entity === 'nodes')
+}
+
+/**
+ * Whether it is a registration. Its image has no life yet: the life is the position at which the event itself stands
+ * (migrations/0003_nodes.ts). All other changes of a row carry the life that they are about.
+ */
+export function isJoin(change: NodeChange): boolean {
+  return change.new !== null && change.new.life === null
+}
+
+/** Whether it ends this life of this node, by somebody else's hand or by its own. */
+export function endsLife({ old, new: row }: NodeChange, name: string, life: Position): boolean {
+  if (old?.name !== name || old.life !== life) return false
+  return row === null || row.life !== life || row.status === 'left'
+}

@@ -1,0 +1,117 @@
+// The nodes as they lie in Postgres (migrations/0003_nodes.ts).
+import { sql } from 'kysely'
+import type { Position, Stamp } from '../../base/stamp.ts'
+import type { Database } from '../../database/database.ts'
+import { DatastoreError } from '../../database/errors.ts'
+import type { Beat, Holding, NodeIdentity, RegisteredNode, Registry } from './registry.ts'
+
+/** Recorded in the events of nodes that come and go. */
+const actor = 'cluster'
+
+export class PostgresRegistry implements Registry {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async register({ name, address, ttlSeconds, version }: NodeIdentity): Promise<Position> {
+    const { stamp } = await this.#database.transaction(
+      (trx) =>
+        sql`
+          insert into nodes (name, cluster_listening_address, status, ttl_on_failure, version)
+          values (${name}, ${address}, 'alive', ${ttlSeconds}, ${version})
+          on conflict (name) do update set
+            cluster_listening_address = excluded.cluster_listening_address, status = 'alive', life = null,
+            applied = null, last_seen = clock_timestamp(), ttl_on_failure = excluded.ttl_on_failure,
+            version = excluded.version`.execute(trx),
+      { actor },
+    )
+    // One row, one event: the newest of the transaction is the registration.
+    return stamp.position
+  }
+
+  async restore({ name, address, ttlSeconds, version }: NodeIdentity, life: Position): Promise<boolean> {
+    const { value } = await this.#database.transaction(
+      (trx) =>
+        sql`
+          insert into nodes (name, cluster_listening_address, status, life, ttl_on_failure, version)
+          values (${name}, ${address}, 'alive', ${life}, ${ttlSeconds}, ${version})
+          on conflict (name) do nothing`.execute(trx),
+      { actor },
+    )
+    return value.numAffectedRows === 1n
+  }
+
+  async beat(name: string, life: Position, applied: Position): Promise<Beat> {
+    // A heartbeat that a crash loses costs nothing, so its commit does not wait for the disk.
+    const query = sql<Stamp & Found>`
+      with hasty as (select set_config('synchronous_commit', 'off', true)),
+      beat as (
+        update nodes set last_seen = clock_timestamp(), applied = ${applied} from hasty
+        where name = ${name} and life = ${life} and status <> 'left' returning 1
+      )
+      select head.position, encode(head.digest, 'hex') as digest, exists (select from beat) as beaten,
+        node.life, node.status
+      from (select position, digest from events order by position desc limit 1) head
+      left join nodes node on node.name = ${name}`
+    const [row] = (await query.execute(this.#database.primary)).rows
+    if (!row) throw new DatastoreError('the log is empty: not even its genesis event is left')
+    const { position, digest } = row
+    return { head: { position, digest }, holding: holdingOf(row, life) }
+  }
+
+  async leave(name: string, life: Position, status: 'leaving' | 'left'): Promise<void> {
+    await this.#database.transaction(
+      (trx) =>
+        sql`
+          update nodes set status = ${status}, last_seen = clock_timestamp()
+          where name = ${name} and life = ${life} and status <> 'left'`.execute(trx),
+      { actor },
+    )
+  }
+
+  async forceLeave(name: string): Promise<boolean> {
+    const { value } = await this.#database.transaction(
+      async (trx) => {
+        const { rows } = await sql`select from nodes where name = ${name} for update`.execute(trx)
+        await sql`update nodes set status = 'left' where name = ${name} and status <> 'left'`.execute(trx)
+        return rows.length > 0
+      },
+      { actor },
+    )
+    return value
+  }
+
+  async rows(): Promise<readonly RegisteredNode[]> {
+    const query = sql<RegisteredNode>`
+      select name, cluster_listening_address as address, status, life, applied,
+        (extract(epoch from clock_timestamp() - last_seen) * 1000)::bigint as "silentMs",
+        ${expired} as expired, version, created_at as "createdAt"
+      from nodes order by life desc nulls last, name`
+    return (await query.execute(this.#database.primary)).rows
+  }
+
+  async removeExpired(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    await this.#database.transaction(
+      (trx) => sql`delete from nodes where name = any(${[...names]}::text[]) and ${expired}`.execute(trx),
+      { actor },
+    )
+  }
+}
+
+const expired = sql<boolean>`last_seen < clock_timestamp() - make_interval(secs => ttl_on_failure)`
+
+/** What stands under the name; the row as it was before the heartbeat. */
+interface Found {
+  readonly beaten: boolean
+  readonly life: Position | null
+  readonly status: string | null
+}
+
+function holdingOf({ beaten, life, status }: Found, own: Position): Holding {
+  if (beaten) return 'held'
+  if (status === null) return 'gone'
+  return life === own ? 'forced-out' : 'taken'
+}

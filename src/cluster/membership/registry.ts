@@ -1,0 +1,63 @@
+// The nodes that the datastore knows: who is to be joined, whose acknowledgement counts, and who holds a name.
+import type { Position, Stamp } from '../../base/stamp.ts'
+
+/** What a node says of itself when it registers. */
+export interface NodeIdentity {
+  readonly name: string
+  /** `ip:port` that other nodes reach it at. */
+  readonly address: string
+  /** Of Troop. */
+  readonly version: string
+  /** How long its row outlives its last heartbeat, in seconds, at least 60. */
+  readonly ttlSeconds: number
+}
+
+/** One row. */
+export interface RegisteredNode {
+  readonly name: string
+  readonly address: string
+  readonly status: 'alive' | 'leaving' | 'left'
+  readonly life: Position
+  /** What it had applied at its last heartbeat; null before the first. */
+  readonly applied: Position | null
+  /** Milliseconds since its last heartbeat, by the database's clock. */
+  readonly silentMs: number
+  /** Whether that is more than its time to live. */
+  readonly expired: boolean
+  readonly version: string
+  /** Milliseconds since 1970, of its first registration. */
+  readonly createdAt: number
+}
+
+/** What a heartbeat found besides the head of the log. */
+export type Holding =
+  | 'held'
+  /** The row is gone: it expired, or somebody removed it. */
+  | 'gone'
+  /** The row is of another life: another process has the name. */
+  | 'taken'
+  /** Somebody made this node leave. */
+  | 'forced-out'
+
+export interface Beat {
+  readonly head: Stamp
+  readonly holding: Holding
+}
+
+/** All throw {DatastoreAway} or {DatastoreError}; what writes events may throw {OutcomeUnknown}. */
+export interface Registry {
+  /** Begins a new life under the name, whoever had it; the event is a join. Resolves with the life. */
+  register(node: NodeIdentity): Promise<Position>
+  /** Puts back a row that is gone, in its old life: no join. False when somebody has the name meanwhile. */
+  restore(node: NodeIdentity, life: Position): Promise<boolean>
+  /** Writes that the node is there and what it has applied; reads the head of the log in the same statement. */
+  beat(name: string, life: Position, applied: Position): Promise<Beat>
+  /** The node itself announces its leave, then that it is gone. Nothing happens when its life is over. */
+  leave(name: string, life: Position, status: 'leaving' | 'left'): Promise<void>
+  /** False when there is no such node. */
+  forceLeave(name: string): Promise<boolean>
+  /** All rows, newest registration first. */
+  rows(): Promise<readonly RegisteredNode[]>
+  /** Takes away those of `names` whose rows are expired still. */
+  removeExpired(names: readonly string[]): Promise<void>
+}
