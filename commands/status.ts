@@ -63,7 +63,7 @@ function details(status: NodeStatus): [string, string][] {
     ['up for', `${Math.round(status.uptimeMs / 1000)} s`],
     ['position', String(status.position ?? 'not loaded')],
     ['workers', `${status.workers.running} of ${status.workers.wanted}`],
-    ['datastore', status.datastore],
+    ['datastore', `${status.datastore}${status.datastoreAnswers ? '' : ', does not answer'}`],
     ...Object.entries(status.listeners),
   ]
 }

@@ -69,7 +69,7 @@ function answerErrors({ logger, clock }: AdminOptions): Middleware {
     try {
       await next()
     } catch (error) {
-      const answer = answerTo(error)
+      const answer = answerTo(error, !['GET', 'HEAD'].includes(ctx.method))
       if (!answer || answer.status === 503) {
         logger.error('an admin request failed', { method: ctx.method, path: ctx.path, error })
       }

@@ -46,31 +46,35 @@ export class AdminExposed extends TroopError {
   }
 }
 
-/** What to answer to anything that was thrown, or undefined when it is our own failure: logged, then a 500. */
-export function answerTo(error: unknown): Answer | undefined {
+/**
+ * What to answer to anything that was thrown, or undefined when it is our own failure: logged, then a 500.
+ * @param writes  whether the request was one to change something, which is then told not to have happened
+ */
+export function answerTo(error: unknown, writes: boolean): Answer | undefined {
   if (error instanceof Refused) return error.answer
-  return answers[codeOf(error) ?? '']?.(error as never)
+  return answers[codeOf(error) ?? '']?.(error as never, writes ? '; nothing was changed' : '')
 }
 
 export const unexpected: Answer = { status: 500, body: { message: 'An unexpected error occurred' } }
 
-const answers: { readonly [code: string]: (error: never) => Answer | undefined } = {
+const answers: { readonly [code: string]: (error: never, effect: string) => Answer | undefined } = {
   invalid: ({ errors }: { errors: Faults }) => ({ status: 400, body: errors }),
   'already-exists': (violation: Violation) => ({ status: 409, body: blame(violation) }),
   'does-not-exist': (violation: Violation) => ({ status: 404, body: blame(violation) }),
-  'datastore-away': () => ({
-    status: 503,
-    body: { message: 'The datastore cannot be reached; nothing was changed' },
-    headers: { 'Retry-After': '1' },
-  }),
+  'datastore-away': (_, effect) => later(`The datastore cannot be reached${effect}`),
   'outcome-unknown': ({ message, hint }: TroopError) => ({
     status: 503,
     body: { message: `${message}; ${hint}` },
   }),
-  'datastore-error': ({ sqlState }: { sqlState: string | undefined }) => {
+  'datastore-error': ({ sqlState }: { sqlState: string | undefined }, effect) => {
     if (sqlState === indexRowTooLong) return tooLong
-    return sqlState === undefined || busyStates.has(sqlState) ? busy : undefined
+    const busy = sqlState === undefined || busyStates.has(sqlState)
+    return busy ? later(`The datastore is too busy${effect}`) : undefined
   },
+}
+
+function later(message: string): Answer {
+  return { status: 503, body: { message }, headers: { 'Retry-After': '1' } }
 }
 
 /** Postgres' program_limit_exceeded: an entry of a b-tree index holds about 2,700 bytes, and no more. */
@@ -82,11 +86,6 @@ const tooLong: Answer = {
 
 /** lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted). */
 const busyStates = new Set(['55P03', '57014', '40P01', '25006'])
-const busy: Answer = {
-  status: 503,
-  body: { message: 'The datastore is too busy; nothing was changed' },
-  headers: { 'Retry-After': '1' },
-}
 
 interface Violation {
   /** Undefined when no attribute alone is to blame. */

@@ -2,10 +2,16 @@
 
 export class Resources {
   readonly #releases: { name: string; release: () => unknown }[] = []
+  #released = false
 
-  /** Registers `release`, run once by `release()`. `name` says what failed if it throws. */
+  /**
+   * Registers `release`, run once by `release()`, or now if that was called already: what is opened by a start that was
+   * given up is closed again. `name` says what failed if it throws.
+   */
   add(name: string, release: () => unknown): void {
     this.#releases.push({ name, release })
+    // Whoever gave up is told elsewhere; what fails here has nobody left to hear of it.
+    if (this.#released) this.release().catch(() => undefined)
   }
 
   /** Registers `thing.stop()` and returns the thing. */
@@ -19,6 +25,7 @@ export class Resources {
    * @throws {AggregateError} of all that failed, each named, once everything was tried
    */
   async release(): Promise<void> {
+    this.#released = true
     const failures: Error[] = []
     for (let next = this.#releases.pop(); next; next = this.#releases.pop()) {
       try {

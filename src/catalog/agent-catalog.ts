@@ -10,7 +10,7 @@ import type { Change, LogEvent } from '../event-log/event.ts'
 import type { Subscriber } from '../event-log/event-log.ts'
 import type { StampedReader } from '../store/store.ts'
 import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
-import { LookupTimeout, Unknown } from './errors.ts'
+import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
 import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
 import { differences, type Patch, patched } from './patches.ts'
@@ -35,6 +35,11 @@ export interface AgentCatalogOptions {
   readonly projected: Entity
   readonly store: StampedReader
   readonly progress: Progress
+  /**
+   * Whether the datastore is known not to answer. Then nothing is asked of it: lookups are unknown at once, and purged
+   * entries stand in at once, instead of each waiting for a time-out of its own.
+   */
+  readonly isAway: () => boolean
   readonly clock: Clock
   readonly logger: Logger
   /** Estimated bytes of entries; see `Cache`. */
@@ -188,6 +193,14 @@ export class AgentCatalog implements Subscriber {
       return await within(this.#options.clock, this.#lookupMs, load, () => new LookupTimeout(this.#lookupMs))
     } catch (cause) {
       this.#logger.debug('lookup failed', { family: lookup.prefix, error: cause })
+      const purged = cause instanceof LookupTimeout && this.#cache.peekPurged(key)
+      if (purged) {
+        return {
+          value: purged.value,
+          position: Math.max(purged.position, this.#applied.position),
+          standIn: true,
+        }
+      }
       throw new Unknown(key, cause)
     } finally {
       open = false
@@ -366,6 +379,7 @@ export class AgentCatalog implements Subscriber {
   async #read(attempt: Attempt<Cached, Query>): Promise<void> {
     try {
       await this.#loaded.promise
+      if (this.#options.isAway()) throw new NotAsked()
       const read = (attempt.round === 0 && (await this.#readReplica(attempt.query))) || null
       const { value: rows, stamp } = read ?? (await this.#readPrimary(attempt.query))
       attempt.land(this.#valueOf(attempt.key, attempt.query.lookup, rows), stamp.position)

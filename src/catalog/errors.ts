@@ -17,6 +17,13 @@ export class LookupTimeout extends TroopError {
   }
 }
 
+/** The datastore is known not to answer, so it was not asked: to callers the same as having asked in vain. */
+export class NotAsked extends TroopError {
+  constructor() {
+    super('datastore-away', 'the datastore does not answer')
+  }
+}
+
 /** A worker lost its agent, or was given up by it: it can't know any more what changed. */
 export class LinkLost extends TroopError {
   constructor(reason: string) {

@@ -178,7 +178,16 @@ export class WorkerLink {
   #take(message: ToWorker): void {
     this.#taken++
     Atomics.store(this.#counts, taken, this.#taken)
-    this.#receive(message)
+    try {
+      this.#receive(message)
+    } catch (error) {
+      // Half of a change was taken: nothing here can be trusted any more, so the thread ends and is replaced.
+      this.#lost ??= new LinkLost('a message could not be taken')
+      queueMicrotask(() => {
+        throw error
+      })
+      throw this.#lost
+    }
   }
 }
 

@@ -23,6 +23,8 @@ export const nodeStatus = z.object({
   listeners: z.record(z.string(), z.string()),
   /** Where its data is, without secrets. */
   datastore: z.string(),
+  /** Whether it does; what is in memory is served either way. */
+  datastoreAnswers: z.boolean(),
 })
 export type NodeStatus = z.infer<typeof nodeStatus>
 

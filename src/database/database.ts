@@ -63,7 +63,7 @@ export class Database {
       ? new ConnectionPool({ ...replicaConfig(options, options.readUrl), max }, logger)
       : this.#pool
     this.primary = over(this.#pool)
-    this.replica = over(this.#replicaPool)
+    this.replica = options.readUrl ? over(this.#replicaPool) : this.primary
   }
 
   /** Settings for a connection to the primary outside the pool, e.g. one that listens. */

@@ -24,10 +24,11 @@ const listeners = {
 }
 
 /** Runs until the node is told to stop, by Ctrl-C as a rule; nothing is left running then. */
-export async function runDev({ print, env: given }: DevOptions): Promise<void> {
+export async function runDev(options: DevOptions): Promise<void> {
+  const { print, env: given } = options
   const env = {
     TROOP_WORKING_DIR: join(homedir(), '.troop', 'dev'),
-    ...(await freeListeners(given)),
+    ...(await freeListeners(options)),
     ...given,
   }
   const { config, path } = await loadConfig({ env })
@@ -69,13 +70,13 @@ function introduction(
     'Try, in another terminal:',
     '',
     '  # add an API, and call it at once',
-    `  curl -s -d name=echo -d request_path=/echo -d upstream_url=${echo.url} ${admin}/apis && curl -s ${proxy}/echo`,
+    `  curl -s -d name=echo -d request_path=/echo -d upstream_url=${echo.url} ${admin}/apis; curl -s ${proxy}/echo`,
     '',
     '  # ask callers for a key: the next call is refused',
-    `  curl -s -d name=key-auth ${admin}/apis/echo/plugins && curl -si ${proxy}/echo`,
+    `  curl -s -d name=key-auth ${admin}/apis/echo/plugins; curl -si ${proxy}/echo`,
     '',
     '  # give someone a key, and call with it',
-    `  curl -s -d username=bob ${admin}/consumers && curl -s -d key=secret ${admin}/consumers/bob/key-auth && curl -s ${proxy}/echo?apikey=secret`,
+    `  curl -s -d username=bob ${admin}/consumers; curl -s -d key=secret ${admin}/consumers/bob/key-auth; curl -s '${proxy}/echo?apikey=secret'`,
     '',
     'Ctrl-C stops everything.',
     '',
@@ -83,10 +84,13 @@ function introduction(
 }
 
 /** The usual ports, and others in place of those that are taken. */
-async function freeListeners(given: DevOptions['env']): Promise<Record<string, string>> {
+async function freeListeners({ env: given, print }: DevOptions): Promise<Record<string, string>> {
   const chosen: Record<string, string> = {}
   for (const [variable, usual] of Object.entries(listeners)) {
-    if (given[variable] === undefined) chosen[variable] = (await isFree(usual)) ? usual : '127.0.0.1:0'
+    if (given[variable] !== undefined) continue
+    const free = await isFree(usual)
+    if (!free) print(`  ${usual} is taken: using another port`)
+    chosen[variable] = free ? usual : '127.0.0.1:0'
   }
   return chosen
 }

@@ -7,14 +7,20 @@ export interface Echo {
   stop(): Promise<void>
 }
 
-/** Starts the echo on a free port of the loopback interface. It answers every request with a JSON description of it. */
+/**
+ * The same with every start, so that APIs that were added for it go on working; another free port if it is taken. Below
+ * the ports that systems give to outgoing connections.
+ */
+const usualPort = 8009
+
+/** Starts the echo on the loopback interface. It answers every request with a JSON description of it. */
 export async function startEcho(): Promise<Echo> {
   const server = createServer((request, response) => {
     const body = `${JSON.stringify(describe(request), null, 2)}\n`
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
     request.resume().on('end', () => response.end(body))
   })
-  await listening(server)
+  await listening(server, usualPort).catch(() => listening(server, 0))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     stop: () =>
@@ -29,9 +35,9 @@ function describe(request: IncomingMessage): object {
   return { method: request.method, url: request.url, headers: request.headers }
 }
 
-function listening(server: Server): Promise<void> {
+function listening(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+    server.listen(port, '127.0.0.1', resolve)
   })
 }

@@ -1,6 +1,7 @@
 // When to pull: the head of the log is read from the primary again and again, so that whatever a notification or
 // a push missed is found within one interval.
 import type { Clock } from '../base/clock.ts'
+import { codeOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { EventLog } from './event-log.ts'
 import type { Follower } from './follower.ts'
@@ -27,11 +28,15 @@ export interface Reachability {
   readonly sinceMs: number
 }
 
+/** While the datastore is away: what waits for its return goes on that much later at the most. */
+const awayMs = 250
+
 export class Pull {
   readonly #parts: PullParts
   readonly #intervalMs: number
   readonly #stopping = new AbortController()
   #reachability: Reachability
+  #away = false
 
   constructor(parts: PullParts, { heartbeatIntervalMs = 1000 }: PullOptions = {}) {
     this.#parts = parts
@@ -41,6 +46,11 @@ export class Pull {
 
   start(): void {
     void this.#run()
+  }
+
+  /** Whether the last read of the head failed since the datastore could not be reached. */
+  isAway(): boolean {
+    return this.#away
   }
 
   /** As the last read of the head found it; not reachable before the first. */
@@ -57,7 +67,8 @@ export class Pull {
     const { signal } = this.#stopping
     while (!signal.aborted) {
       await this.#readHead(signal)
-      await this.#parts.clock.sleep(this.#intervalMs, signal)
+      const { reachable } = this.#reachability
+      await this.#parts.clock.sleep(reachable ? this.#intervalMs : Math.min(this.#intervalMs, awayMs), signal)
     }
   }
 
@@ -76,6 +87,7 @@ export class Pull {
 
   #note(reachable: boolean, error?: unknown): void {
     const { clock, logger } = this.#parts
+    this.#away = codeOf(error) === 'datastore-away'
     if (reachable === this.#reachability.reachable) {
       if (!reachable) logger.debug('the datastore is still away', { error })
       return

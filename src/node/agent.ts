@@ -69,6 +69,7 @@ export class Agent {
         observe: (sent, answered) => this.#follower.observe(sent, answered),
         reset: (reason) => this.#follower.reset(reason),
       },
+      isAway: () => this.#pull.isAway(),
       clock,
       logger: surroundings.logger,
       maxBytes: cacheBytes,

@@ -15,7 +15,7 @@ export class WorkingDirUnusable extends TroopError {
 export class NodeRunning extends TroopError {
   constructor(pid: number, pidFile: string) {
     super('node-running', 'Troop is currently running', {
-      hint: `process ${pid} holds ${pidFile}: run "troop stop", or set another working_dir`,
+      hint: `process ${pid} holds ${pidFile}: stop it, or set another working_dir`,
     })
   }
 }

@@ -1,9 +1,11 @@
 // One node, from its start to its end: what is opened, in which order, and how it is closed again.
 import { rm } from 'node:fs/promises'
 import { hostname, networkInterfaces } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import type { AdminOptions } from '../admin/admin.ts'
 import { type Address, formatAddress } from '../base/address.ts'
-import { systemClock } from '../base/clock.ts'
+import { systemClock, within } from '../base/clock.ts'
+import { TroopError } from '../base/errors.ts'
 import type { JsonObject } from '../base/json.ts'
 import { type LogFile, openLog } from '../base/logger.ts'
 import { systemRandom } from '../base/random.ts'
@@ -69,6 +71,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   return node
 }
 
+/** For queries in flight to be answered, when all who could want their answers have stopped. */
+const databaseStopMs = 2000
+
 /** Of `memory_cache_size`: half for the node's own cache, half shared by the workers'. */
 const agentPart = 0.5
 
@@ -84,8 +89,10 @@ class Node implements RunningNode {
   #config: Config
   #plugins: readonly Plugin[] = []
   #ready = false
-  /** Told to stop while it starts. */
-  #interrupted = false
+  /** Aborted when it is told to stop while it starts. */
+  readonly #interrupt = new AbortController()
+  /** Reloads, one after the other. */
+  #reloading: Promise<unknown> = Promise.resolve()
   #ending: Promise<void> | undefined
   // What `start` opens, in this order.
   #log!: LogFile
@@ -115,6 +122,10 @@ class Node implements RunningNode {
   }
 
   async start(): Promise<void> {
+    const interrupted = new Promise<never>((_, reject) => {
+      this.#interrupt.signal.addEventListener('abort', () => reject(new StartInterrupted()))
+    })
+    interrupted.catch(() => undefined)
     try {
       await this.#claimPlace()
       for (const step of [
@@ -124,8 +135,7 @@ class Node implements RunningNode {
         () => this.#openAdmin(),
         () => this.#openControl(),
       ]) {
-        await step()
-        if (this.#interrupted) throw new StartInterrupted()
+        await Promise.race([step(), interrupted])
       }
     } catch (error) {
       await this.#resources.release().catch((cause) => {
@@ -141,12 +151,12 @@ class Node implements RunningNode {
   stop(how: 'stop' | 'quit'): void {
     if (this.#ending) {
       // It waits for open requests, if it was a quit: now it does not.
-      if (how === 'stop') void this.#workers.close({ cut: true })
+      if (how === 'stop') void this.#workers.stop()
     } else if (this.#ready) {
       this.#ready = false
       this.#ending = this.#end(how).then(this.#ended.resolve, this.#ended.reject)
     } else {
-      this.#interrupted = true
+      this.#interrupt.abort()
     }
   }
 
@@ -194,7 +204,13 @@ class Node implements RunningNode {
   async #openAgent(): Promise<void> {
     const { logger } = this.#surroundings
     const database = new Database(this.#datastore.options, { logger: logger.scope('database') })
-    this.#resources.own('database', database)
+    this.#resources.add('database', () => {
+      // A query that a silent server does not answer is not waited for.
+      const silent = () => new TroopError('datastore-away', 'connections were left to their time-outs')
+      return within(systemClock, databaseStopMs, database.stop(), silent).catch((error) => {
+        logger.warn('the datastore was left without its answers', { error })
+      })
+    })
     this.#agent = new Agent({
       database,
       entities: entitiesOf(this.#plugins),
@@ -284,20 +300,24 @@ class Node implements RunningNode {
     logger.info('stopping', { how })
     // Told while it drains, so that nobody counts on this node; that it has left is told when it has.
     const told = this.#agent.cluster.leave('leaving')
-    await this.#workers.close({ cut: how === 'stop' })
+    await (how === 'quit' ? this.#workers.drain() : this.#workers.stop())
     await told
     logger.info('stopped')
     await this.#resources.release()
   }
 
   /** Reads the configuration again and applies what can be applied; a fault changes nothing. */
-  async #reload(): Promise<Reloaded> {
+  #reload(): Promise<Reloaded> {
+    const reloaded = this.#reloading.then(() => this.#reloadNow())
+    this.#reloading = reloaded.catch(() => undefined)
+    return reloaded
+  }
+
+  async #reloadNow(): Promise<Reloaded> {
     const { configPath, env = process.env } = this.#options
     const { config } = await loadConfig({ path: configPath, env })
     const plugins = await loadPlugins(config.customPlugins, configPath)
-    await migrateDatastore(this.#datastore, plugins, this.#surroundings, () => undefined)
-    await requirePlugins(plugins, this.#agent.store)
-    this.#agent.catalog.learn(entitiesOf(plugins))
+    if (!isDeepStrictEqual(plugins, this.#plugins)) await this.#adopt(plugins)
     await this.#workers.reload(this.#proxySetup(config))
     const changed = changedSettings(this.#config, config)
     this.#config = config
@@ -305,6 +325,13 @@ class Node implements RunningNode {
     this.#admin.reload(this.#adminOptions())
     this.#surroundings.logger.scope('node').info('reloaded', changed)
     return changed
+  }
+
+  /** What other plugins bring: tables, entities, and configurations in use that must not be without their plugin. */
+  async #adopt(plugins: readonly Plugin[]): Promise<void> {
+    await migrateDatastore(this.#datastore, plugins, this.#surroundings, () => undefined)
+    await requirePlugins(plugins, this.#agent.store)
+    this.#agent.catalog.learn(entitiesOf(plugins))
   }
 
   #status(): NodeStatus {
@@ -318,6 +345,7 @@ class Node implements RunningNode {
       workers: { running: this.#workers.running, wanted: this.#workers.wanted },
       listeners: this.#listeners,
       datastore: this.#datastore.description,
+      datastoreAnswers: this.#agent.reachability.reachable,
     }
   }
 

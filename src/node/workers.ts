@@ -21,6 +21,8 @@ export interface WorkersOptions {
 interface Seat {
   readonly counters: SharedArrayBuffer
   thread: WorkerThread | undefined
+  /** Threads that died soon after they were made, one after the other. */
+  failures: number
 }
 
 /** A worker that dies at once, again and again, is not to take the machine with it. */
@@ -28,7 +30,7 @@ const replacement = { firstMs: 100, mostMs: 5000 }
 /** One that lived this long died of something new. */
 const livedLongMs = 10_000
 /** Beyond the grace that open requests get; a worker that takes longer is stuck. */
-const closeLimitMs = 10_000
+const closeLimitMs = 3000
 /** Of what a thread holds, not of what it has done: gone with it. */
 const momentary: readonly Counter[] = ['active', 'reading', 'writing', 'waiting']
 
@@ -47,6 +49,7 @@ export class Workers {
     this.#seats = Array.from({ length: options.count }, () => ({
       counters: new SharedArrayBuffer(bytes),
       thread: undefined,
+      failures: 0,
     }))
   }
 
@@ -79,26 +82,31 @@ export class Workers {
     return this.#seats.reduce((sum, { counters }) => sum + (new Float64Array(counters)[index] ?? 0), 0)
   }
 
-  /** Hands every thread a new setup; sockets and connections stay. @throws {WorkerFailed} */
+  /** Hands every thread a new setup, or none of them; sockets and connections stay. @throws {WorkerFailed} */
   async reload(proxy: ProxySetup): Promise<void> {
+    const threads = this.#threads()
+    const outcomes = await Promise.allSettled(threads.map((thread) => thread.reload(proxy)))
+    const refused = outcomes.find(({ status }) => status === 'rejected')
+    if (refused?.status === 'rejected') {
+      await Promise.allSettled(threads.map((thread) => thread.reload(this.#proxy)))
+      throw refused.reason
+    }
     this.#proxy = proxy
-    await Promise.all(this.#threads().map((thread) => thread.reload(proxy)))
   }
 
-  /**
-   * Accepts nothing new; resolves once open requests are done. With `cut` they get a short grace only, which also
-   * ends a `close` without it that is still waiting.
-   */
-  async close({ cut }: { readonly cut: boolean }): Promise<void> {
+  /** Accepts nothing new; resolves once open requests are done, however long they take, or `stop` ends them. */
+  async drain(): Promise<void> {
     this.#closing = true
-    await Promise.all(this.#threads().map((thread) => thread.close(cut).catch(() => undefined)))
+    await Promise.all(this.#threads().map((thread) => thread.close(false).catch(() => undefined)))
   }
 
-  /** Ends all threads, those that do not answer as well. */
+  /** Gives open requests a short grace, and ends all threads, those that do not answer as well. */
   async stop(): Promise<void> {
+    this.#closing = true
     const { clock, logger } = this.#options.surroundings
+    const closed = Promise.all(this.#threads().map((thread) => thread.close(true).catch(() => undefined)))
     const stuck = () => new WorkerFailed(`a worker thread did not close within ${closeLimitMs / 1000} s`)
-    await within(clock, closeLimitMs, this.close({ cut: true }), stuck).catch((error) => {
+    await within(clock, closeLimitMs, closed, stuck).catch((error) => {
       logger.scope('node').warn('a worker is ended by force', { error })
     })
     await Promise.all(this.#threads().map((thread) => thread.terminate()))
@@ -126,18 +134,21 @@ export class Workers {
       for (const counter of momentary) numbers[counterIndex[counter]] = 0
       if (this.#closing) return
       logger.scope('node').error('a worker died and is replaced', { error })
-      void this.#replace(seat, clock.monotonic() - born > livedLongMs ? 0 : 1)
+      seat.failures = clock.monotonic() - born > livedLongMs ? 0 : seat.failures + 1
+      void this.#replace(seat)
     })
     return thread
   }
 
-  async #replace(seat: Seat, failures: number): Promise<void> {
+  async #replace(seat: Seat): Promise<void> {
     const { clock, random, logger } = this.#options.surroundings
-    if (failures > 0) await clock.sleep(backoffMs(failures, replacement, random))
+    const { failures } = seat
+    if (failures > 0) await clock.sleep(backoffMs(failures - 1, replacement, random))
     if (this.#closing) return
     const thread = this.#spawn(seat)
     try {
       await thread.prepared()
+      if (this.#closing) return
       await thread.open(this.#address)
       logger.scope('node').info('a worker was replaced')
     } catch (error) {

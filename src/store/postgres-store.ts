@@ -2,7 +2,6 @@
 // and events carry them, so no column needs a conversion of its own.
 import assert from 'node:assert/strict'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import { codeOf } from '../base/errors.ts'
 import type { Row } from '../base/json.ts'
 import type { Stamped } from '../base/stamp.ts'
 import type { Database } from '../database/database.ts'
@@ -30,8 +29,8 @@ export class PostgresStore implements Store {
     try {
       return await readStamped(source === 'replica' ? replica : primary, entity.name, where)
     } catch (error) {
-      // A replica is there to take load off the primary; nothing depends on it.
-      if (replica === primary || source !== 'replica' || codeOf(error) !== 'datastore-away') throw error
+      // A replica is there to take load off the primary; nothing depends on it, whatever is wrong with it.
+      if (replica === primary || source !== 'replica') throw error
       return readStamped(primary, entity.name, where)
     }
   }

@@ -19,6 +19,7 @@ const fragile = (mark: string) => `
     phases: {
       access(request) {
         request.headers.set('x-mark', ${JSON.stringify(mark)})
+        if (request.headers.has('x-hang')) return new Promise(() => {})
         if (request.headers.has('x-throw')) throw new Error('as asked')
         if (request.headers.has('x-die')) setTimeout(() => { throw new Error('died as asked') })
         return undefined
@@ -111,6 +112,28 @@ describe('a node', () => {
     await node.logged(/reload refused/)
     expect(node.output).to.match(/not installed on the system: \.\/plugins\/absent\.mjs/)
     expect((await node.call('/a')).status).to.equal(200)
+  })
+
+  it('replaces a worker with what is in force, after a reload was refused', async () => {
+    await reloaded(['fragile'])
+    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
+    await node.configure({ custom_plugins: ['./plugins/fragile.mjs', './plugins/absent.mjs'] })
+    node.signal('SIGHUP')
+    await node.logged(/reload refused/)
+    await node.call('/a', { headers: { 'x-die': '1' } }).catch(() => undefined)
+    await node.logged(/a worker was replaced/)
+    expect((await node.call('/a')).status).to.equal(200)
+    expect(node.output).not.to.match(/could not be replaced/)
+  })
+
+  it('stops although a plugin never answers', async () => {
+    await reloaded(['fragile'])
+    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
+    const hanging = node.call('/a', { headers: { 'x-hang': '1' } }).catch(() => 'cut')
+    await until(async () => (await node.ask('GET', '/status')).body.server.connections_active > 0)
+    node.signal('SIGTERM')
+    expect(await node.ended()).to.equal(0)
+    expect(await hanging).to.equal('cut')
   })
 
   it('lets open requests finish when told to quit, and takes no new ones', async () => {

@@ -1,5 +1,5 @@
 // /cache: what this node holds in memory, to look at and to forget.
-import type { Json, JsonObject, Row } from '../../base/json.ts'
+import { isObject, type Json, type JsonObject, type Row } from '../../base/json.ts'
 import { api } from '../../entities/api.ts'
 import { toReply } from '../../entities/reply.ts'
 import { notFound } from '../errors.ts'
@@ -30,12 +30,19 @@ export function addCacheRoutes({ router }: RouteTools, cache: NodeCache): void {
     const value = key === allApisKey ? allApis(cache.apis()) : cache.read(key)
     if (value == null) throw notFound()
     // A bare number or text has no place in an answer of ours; 0.8 wrapped it like this.
-    send(ctx, 200, typeof value === 'object' ? value : { message: value })
+    send(ctx, 200, typeof value === 'object' ? withoutNulls(value) : { message: value })
   })
   router.delete('/cache/:key', async (ctx) => {
     await cache.drop(ctx.params.key as string)
     ctx.status = 204
   })
+}
+
+/** Attributes that are unset are left out, here as everywhere. */
+function withoutNulls(value: JsonObject | readonly Json[]): JsonObject | readonly Json[] {
+  if (Array.isArray(value))
+    return value.map((each) => (isObject(each) ? withoutNulls(each) : each)) as readonly Json[]
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
 }
 
 /** 0.8's table: exact hosts by name, paths from the longest, wildcard hosts with their Lua pattern. */

@@ -36,6 +36,30 @@ describe('a catalog that proves what it holds anew', () => {
       .and.to.equal((await two).value)
   })
 
+  it('lets purged entries stand in at once while the datastore is known to be away, and asks it nothing', async () => {
+    const { catalog, datastore } = await loaded()
+    await catalog.find(credential, byKey, ['k'])
+    catalog.proveAnew()
+    datastore.isAway = true
+    datastore.answers = undefined
+    const found = await catalog.find(credential, byKey, ['k'])
+    expect(found).to.deep.include({ standIn: true }).and.to.have.nested.property('value.key', 'k')
+    const unknown = await catalog.find(credential, byKey, ['other']).catch((error) => error.code)
+    expect(unknown).to.equal('unknown')
+    expect(datastore.questions).to.have.length(0)
+  })
+
+  it('lets a purged entry stand in for an answer that takes too long', async () => {
+    const { catalog, datastore, clock } = await loaded()
+    await catalog.find(credential, byKey, ['k'])
+    catalog.proveAnew()
+    datastore.answers = undefined
+    const found = catalog.find(credential, byKey, ['k'])
+    await settle()
+    clock.advance(5000)
+    expect((await found).standIn).to.equal(true)
+  })
+
   it('purges once for all joins within a second of a purge, and after the last of them', async () => {
     const { catalog, clock, purges, datastore, follower } = await loaded()
     catalog.proveAnew()

@@ -60,6 +60,8 @@ export class Datastore implements StampedReader {
   /** When set, every read is answered at once, or fails with what this returns. */
   answers: (() => Error | undefined) | undefined = () => undefined
   scanFails: Error | undefined
+  /** Whether it is known not to answer. */
+  isAway = false
 
   get head(): Stamp {
     return this.stampAt(this.#events.length - 1)
@@ -218,6 +220,7 @@ export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000, clock = syste
     projected: api,
     store: datastore,
     progress: follower,
+    isAway: () => datastore.isAway,
     clock,
     logger: silentLogger,
     maxBytes,

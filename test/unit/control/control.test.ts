@@ -23,6 +23,7 @@ const status: NodeStatus = {
   workers: { running: 2, wanted: 2 },
   listeners: { proxy_listen: '127.0.0.1:8000' },
   datastore: 'postgres',
+  datastoreAnswers: true,
 }
 
 describe('control', () => {
