@@ -4,10 +4,11 @@ import type { ConnectionOptions } from 'node:tls'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Logger } from '../base/logger.ts'
-import type { Stamp } from '../base/stamp.ts'
+import type { Position, Stamp } from '../base/stamp.ts'
 import type { Connection } from './connection.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { DatastoreAway, DatastoreError, OutcomeUnknown } from './errors.ts'
+import { refusesStatement } from './failure.ts'
 import type { Tables } from './tables.ts'
 import { TransactionScope } from './transaction-scope.ts'
 
@@ -41,6 +42,17 @@ export interface Committed<T> {
   readonly value: T
   /** The newest event of the transaction; if it made none, the head of the log as it committed. */
   readonly stamp: Stamp
+  /**
+   * Nodes that were registered then, and had neither left nor expired: those that must know of it. Read while the
+   * log's lock was held, so one that registers later has the change in what it loads.
+   */
+  readonly nodes: readonly RegisteredLife[]
+}
+
+/** A node's registration: its name and the position at which it began. */
+export interface RegisteredLife {
+  readonly name: string
+  readonly life: Position
 }
 
 /** How much longer than the server we wait for an answer, so that its own timeout can reach us. */
@@ -82,7 +94,7 @@ export class Database {
    * @param actor  who is recorded in the events, or null
    * @throws {DatastoreAway} when the connection failed before the commit was sent: nothing happened
    * @throws {DatastoreError} when a statement or the commit was refused: nothing happened
-   * @throws {OutcomeUnknown} when the answer to the commit was lost
+   * @throws {OutcomeUnknown} when the answer to the commit was lost, or was that server or session end
    */
   async transaction<T>(
     work: (trx: Kysely<Tables>) => Promise<T>,
@@ -95,7 +107,7 @@ export class Database {
       )
       const scope = new TransactionScope(connection)
       const value = await scope.run(() => work(over(scope)))
-      return { value, stamp: await commit(connection) }
+      return { value, ...(await commit(connection)) }
     } catch (error) {
       await rollback(connection)
       throw error
@@ -162,22 +174,37 @@ function literal(text: string): string {
   return pg.escapeLiteral(text.replaceAll('\0', ''))
 }
 
-async function commit(connection: Connection): Promise<Stamp> {
+interface Rows<T> {
+  readonly command: string
+  readonly rows: readonly T[]
+}
+
+async function commit(connection: Connection): Promise<Pick<Committed<never>, 'stamp' | 'nodes'>> {
   // Lost before anything was sent: then nothing was committed for certain.
   if (connection.failure !== undefined) throw new DatastoreAway(connection.failure)
-  try {
-    const results = await connection.query<unknown>(
+  const results = await connection
+    .query<unknown>(
       `set constraints all immediate;
        select position, encode(digest, 'hex') as digest from events order by position desc limit 1;
+       select name, life from nodes where life is not null and status <> 'left'
+         and last_seen >= clock_timestamp() - make_interval(secs => ttl_on_failure);
        commit`,
     )
-    const [, head, end] = results as unknown as { command: string; rows: Stamp[] }[]
-    if (end?.command !== 'COMMIT' || !head?.rows[0]) throw new DatastoreError('the datastore did not commit')
-    return head.rows[0]
-  } catch (error) {
-    if (error instanceof DatastoreAway) throw new OutcomeUnknown(error)
-    throw error
-  }
+    .catch((error) => {
+      // Only a refused statement proves that the commit behind it was not carried out.
+      const refused = error instanceof DatastoreError && refusesStatement(error.cause)
+      throw refused ? error : new OutcomeUnknown(error)
+    })
+  const [, heads, lives, end] = results as unknown as [
+    unknown,
+    Rows<Stamp>,
+    Rows<RegisteredLife>,
+    Rows<never>,
+  ]
+  if (end?.command !== 'COMMIT') throw new DatastoreError('the datastore did not commit')
+  const stamp = heads.rows[0]
+  if (!stamp) throw new OutcomeUnknown(new DatastoreError('the log has no events'))
+  return { stamp, nodes: lives.rows }
 }
 
 /** A connection that can't roll back is closed, which does the same. */

@@ -10,6 +10,7 @@ import {
   open,
   readdir,
   readFile,
+  realpath,
   rename,
   rm,
   stat,
@@ -22,8 +23,8 @@ import { codeOf } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { type Account, barrier, serverAccount } from './embedded-account.ts'
 import { type Binaries, binariesFor, program } from './embedded-binaries.ts'
-import { EmbeddedPostgresFailed, NoEmbeddedPostgres } from './errors.ts'
-import { readPostmaster, removeForeignPid } from './postmaster.ts'
+import { EmbeddedPostgresFailed, NoEmbeddedPostgres, WaitInterrupted } from './errors.ts'
+import { pidFileIn, readPostmaster, removeForeignPid } from './postmaster.ts'
 
 export interface ServerOptions {
   /** Holds everything of the server's; made if missing. */
@@ -75,6 +76,7 @@ const logBytesMax = 16 * 2 ** 20
 const outputCharsMax = 4_000
 
 export class EmbeddedServer {
+  /** Where it really is: the same for all, whatever links they come by. */
   readonly dir: string
   readonly #clock: Clock
   readonly #random: Random
@@ -88,9 +90,8 @@ export class EmbeddedServer {
    * @throws {NoEmbeddedPostgres} when there are no programs, or the account can't reach the directory
    */
   static async open(options: ServerOptions): Promise<EmbeddedServer> {
-    const dir = resolve(options.dir)
     const account = await serverAccount()
-    await makeDirectory(dir, account)
+    const dir = await makeDirectory(resolve(options.dir), account)
     const blocked = account && (await barrier(dir, account))
     if (account && blocked) {
       throw new NoEmbeddedPostgres(
@@ -123,26 +124,36 @@ export class EmbeddedServer {
    * Makes the data directory unless it is there. It is made under another name and renamed when complete, so
    * whatever else is found is left from an attempt that was cut short, and goes.
    * @throws {EmbeddedPostgresFailed} when it belongs to another major version of Postgres
+   * @throws {WaitInterrupted} when the signal aborts before it is made; nothing of it is left
    */
-  async initialise(): Promise<void> {
+  async initialise(signal?: AbortSignal): Promise<void> {
     await this.#checkOwner()
     const found = await readText(join(this.data, 'PG_VERSION'))
     if (found !== undefined) return this.#checkVersion(found.trim())
     await this.#removeHalfMade()
     const half = join(this.dir, `initialising-${this.#random.hex(4)}`)
     await mkdir(half, { mode: 0o700 })
+    try {
+      await this.#makeData(half, signal)
+    } finally {
+      // Those who are killed may be writing their last file.
+      await rm(half, { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+
+  async #makeData(half: string, signal: AbortSignal | undefined): Promise<void> {
     await this.#giveAway(half)
     // initdb reads the password from a file, as the server's account, which may not read ours.
     const passwordFile = join(half, 'password')
     await writeFile(passwordFile, await this.#makePassword(), { mode: 0o600 })
     await this.#giveAway(passwordFile)
-    await this.#run('initdb', initialiseLimitMs, [
+    const args = [
       ...['--pgdata', join(half, 'data'), '--username', user, '--pwfile', passwordFile],
       ...['--encoding', 'UTF8', '--locale', 'C', '--auth', 'scram-sha-256'],
       ...(this.#durable ? [] : ['--no-sync']),
-    ])
+    ]
+    await this.#run('initdb', initialiseLimitMs, args, signal)
     await rename(join(half, 'data'), this.data)
-    await rm(half, { recursive: true, force: true })
   }
 
   /** The port of the server if it runs and takes connections. */
@@ -167,58 +178,95 @@ export class EmbeddedServer {
   /**
    * Starts the server, or waits for one that is starting; resolves with its port. The server outlives us.
    * @param port  the only port that will do; without it, the last one, or another if that is taken
+   * @throws {WaitInterrupted} when the signal aborts before it is ready; what this call has started is gone then
    */
-  async start(port?: number): Promise<number> {
+  async start(port?: number, signal?: AbortSignal): Promise<number> {
     const deadline = this.#clock.monotonic() + startLimitMs
     for (let attempt = 1; ; attempt++) {
-      const running = await this.#settled(deadline)
+      const running = await this.#settled(deadline, signal)
       if (running !== undefined) return running
       try {
-        await this.#tryStart(port ?? (await this.#choosePort()))
+        await this.#tryStart(port ?? (await this.#choosePort()), signal)
       } catch (error) {
-        if (attempt === startAttempts || this.#clock.monotonic() > deadline) throw error
-        await this.#clock.sleep(pollMs * 2 ** attempt)
+        if (signal?.aborted || attempt === startAttempts || this.#clock.monotonic() > deadline) throw error
+        await this.#clock.sleep(pollMs * 2 ** attempt, signal)
       }
     }
   }
 
   /** The port of the running server, once it neither starts nor stops; undefined when none runs. */
-  async #settled(deadline: number): Promise<number | undefined> {
+  async #settled(deadline: number, signal: AbortSignal | undefined): Promise<number | undefined> {
     for (;;) {
       const postmaster = await readPostmaster(this.data)
+      if (postmaster?.state === 'ready') return postmaster.port
+      if (signal?.aborted) throw this.#interrupted()
       if (!postmaster) return undefined
-      if (postmaster.state === 'ready') return postmaster.port
       if (this.#clock.monotonic() > deadline) {
         throw new EmbeddedPostgresFailed(
           `the Postgres server ${postmaster.pid} in ${this.dir} is ${postmaster.state} for more than ${startLimitMs / 1000} s`,
-          { hint: `read ${this.#log}` },
+          { hint: await this.remedy() },
         )
       }
-      await this.#clock.sleep(pollMs)
+      await this.#clock.sleep(pollMs, signal)
     }
   }
 
-  async #tryStart(port: number): Promise<void> {
+  #interrupted(): WaitInterrupted {
+    return new WaitInterrupted(`the embedded Postgres in ${this.dir}`)
+  }
+
+  /** What a person can do about a server that is there and does not answer. */
+  async remedy(): Promise<string> {
+    const postmaster = await readPostmaster(this.data)
+    if (!postmaster) return `read ${this.#log}`
+    return `read ${this.#log}; if the process ${postmaster.pid} is not the Postgres server of this directory, remove ${pidFileIn(this.data)}`
+  }
+
+  async #tryStart(port: number, signal: AbortSignal | undefined): Promise<void> {
     await removeForeignPid(this.data)
     await this.#prepareLog()
     const settings = Object.entries(this.#settings).map(([name, value]) => `-c ${name}=${value}`)
     const seconds = String(startWaitSeconds)
+    const started = this.#run('pg_ctl', startLimitMs, [
+      ...['start', '--pgdata', this.data, '--log', this.#log, '--wait', '--timeout', seconds],
+      ...['--options', [...settings, `-p ${port}`].join(' ')],
+    ])
     try {
-      await this.#run('pg_ctl', startLimitMs, [
-        ...['start', '--pgdata', this.data, '--log', this.#log, '--wait', '--timeout', seconds],
-        ...['--options', [...settings, `-p ${port}`].join(' ')],
-      ])
+      await this.#unlessAborted(started, signal)
     } catch (cause) {
+      if (signal?.aborted) throw this.#interrupted()
       const tail = ((await readText(this.#log)) ?? '').slice(-outputCharsMax).trim()
       throw new EmbeddedPostgresFailed(
         `the Postgres server in ${this.dir} did not start: ${lastFault(tail)}`,
-        {
-          cause,
-          hint: `read ${this.#log}`,
-        },
+        { cause, hint: `read ${this.#log}` },
       )
     }
     await writeFile(this.#portFile, `${port}\n`)
+  }
+
+  /**
+   * Waits for pg_ctl, whose server is killed when the signal aborts before it is ready: nobody can be using it, and
+   * what it was replaying it replays again. pg_ctl itself is left to see that: killed, it could leave a server
+   * behind that has no pid file yet and can't be found.
+   */
+  async #unlessAborted(started: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+    const ended = new AbortController()
+    const kill = async () => {
+      while (!ended.signal.aborted) {
+        const postmaster = await readPostmaster(this.data)
+        if (postmaster?.state === 'ready') return
+        // An immediate shutdown: no checkpoint.
+        if (postmaster) send('SIGQUIT', postmaster.pid)
+        await this.#clock.sleep(pollMs, ended.signal)
+      }
+    }
+    const killed = whenAborted(AbortSignal.any([ended.signal, ...(signal ? [signal] : [])])).then(kill)
+    try {
+      await started
+    } finally {
+      ended.abort()
+      await killed
+    }
   }
 
   /** Stops the server, ending the sessions of all its clients; resolves once it is gone. */
@@ -313,8 +361,14 @@ export class EmbeddedServer {
     if (this.#account) await chown(path, this.#account.uid, this.#account.gid)
   }
 
-  /** Runs one of Postgres' programs to its end, as the server's account. */
-  #run(name: 'initdb' | 'pg_ctl', limitMs: number, args: readonly string[]): Promise<void> {
+  /** Runs one of Postgres' programs to its end, or until the signal aborts, as the server's account. */
+  #run(
+    name: 'initdb' | 'pg_ctl',
+    limitMs: number,
+    args: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (signal?.aborted) return Promise.reject(this.#interrupted())
     return new Promise((done, failed) => {
       const child = spawn(program(this.#binaries, name), args, {
         cwd: this.dir,
@@ -323,8 +377,12 @@ export class EmbeddedServer {
         timeout: limitMs,
         killSignal: 'SIGKILL',
         windowsHide: true,
+        // A process group of its own, to end what the program has started together with it.
+        detached: true,
         ...(this.#account ? { uid: this.#account.uid, gid: this.#account.gid } : {}),
       })
+      const kill = () => child.pid && send('SIGKILL', -child.pid)
+      signal?.addEventListener('abort', kill, { once: true })
       let output = ''
       const collect = (text: string) => {
         output = (output + text).slice(-outputCharsMax)
@@ -332,6 +390,7 @@ export class EmbeddedServer {
       child.stdout.setEncoding('utf8').on('data', collect)
       child.stderr.setEncoding('utf8').on('data', collect)
       child.once('error', (cause) => {
+        signal?.removeEventListener('abort', kill)
         failed(
           new EmbeddedPostgresFailed(`could not run ${name} in ${dirname(program(this.#binaries, name))}`, {
             cause,
@@ -339,11 +398,13 @@ export class EmbeddedServer {
         )
       })
       // Not `close`: the server inherits the pipes on some systems and keeps them open.
-      child.once('exit', (code, signal) => {
+      child.once('exit', (code, ending) => {
+        signal?.removeEventListener('abort', kill)
         child.stdout.destroy()
         child.stderr.destroy()
         if (code === 0) return done()
-        const how = signal ? `was ended by ${signal} after at most ${limitMs / 1000} s` : `ended with ${code}`
+        if (signal?.aborted) return failed(this.#interrupted())
+        const how = ending ? `was ended by ${ending} after at most ${limitMs / 1000} s` : `ended with ${code}`
         failed(new EmbeddedPostgresFailed(`${name} ${how}: ${lastFault(output)}`))
       })
     })
@@ -353,19 +414,37 @@ export class EmbeddedServer {
 /**
  * Makes `dir`, and what is missing on the way to it. With an account of its own for the server they are made
  * open to it, whatever the umask says; else they are ours alone.
+ * @returns  where it really is
  */
-async function makeDirectory(dir: string, account: Account | undefined): Promise<void> {
+async function makeDirectory(dir: string, account: Account | undefined): Promise<string> {
   try {
     const made = await mkdir(dir, { recursive: true, mode: account ? 0o755 : 0o700 })
     if (account && made)
       for (let part = dir; part.startsWith(made); part = dirname(part)) await chmod(part, 0o755)
     await access(dir, constants.W_OK)
+    return await realpath(dir)
   } catch (cause) {
     throw new NoEmbeddedPostgres(
       `the embedded Postgres can't have its data in ${dir}`,
       'set postgres.embedded_dir to a directory that this user may write to',
       cause,
     )
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** Signals a process, or a process group by its negative id, that may have ended by itself meanwhile. */
+function send(ending: 'SIGQUIT' | 'SIGKILL', pid: number): void {
+  try {
+    process.kill(pid, ending)
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error
   }
 }
 

@@ -7,7 +7,7 @@ import { codeOf } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { barrier, serverAccount } from './embedded-account.ts'
 import { EmbeddedServer, type ServerAddress, type ServerOptions } from './embedded-server.ts'
-import { EmbeddedPostgresFailed } from './errors.ts'
+import { EmbeddedPostgresFailed, WaitInterrupted } from './errors.ts'
 import { Lease } from './lease.ts'
 import { withLockFile } from './lock-file.ts'
 
@@ -36,7 +36,8 @@ export class EmbeddedPostgres {
   readonly #stopping = new AbortController()
   #server: EmbeddedServer | undefined
   #lease: Lease | undefined
-  #recovering: Promise<void> | undefined
+  /** Settles when the start, or a recovery, has ended or was given up. */
+  #entering: Promise<unknown> | undefined
 
   /** @param options  `dir` is shared by all who name it, and belongs to one machine */
   constructor(options: EmbeddedPostgresOptions) {
@@ -50,17 +51,32 @@ export class EmbeddedPostgres {
    *
    * @throws {NoEmbeddedPostgres} when it can't run on this platform or in this directory
    * @throws {EmbeddedPostgresFailed} when it did not start; the message has the server's own last words
+   * @throws {WaitInterrupted} when the signal aborts, or `stop` is called, before it is held; nothing is held then
    */
-  async start(): Promise<ServerAddress> {
-    const server = await EmbeddedServer.open(this.#options)
-    this.#server = server
-    return this.#enter(server)
+  async start(signal?: AbortSignal): Promise<ServerAddress> {
+    const either = AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])])
+    const starting = this.#start(either)
+    this.#entering = starting.catch(() => undefined)
+    return starting
   }
 
-  /** Leaves the server to its other users, or stops it when there are none. Never throws for a server that is gone. */
+  async #start(signal: AbortSignal): Promise<ServerAddress> {
+    const server = await EmbeddedServer.open(this.#options)
+    this.#server = server
+    return this.#enter(server, signal)
+  }
+
+  /**
+   * Leaves the server to its other users, or stops it when there are none. A start or a recovery that is under way
+   * is given up. Never throws for a server that is gone.
+   */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    await this.#recovering
+    await this.#entering
+    await this.#leave()
+  }
+
+  async #leave(): Promise<void> {
     const lease = this.#lease
     this.#lease = undefined
     if (!lease || !this.#server) return
@@ -80,41 +96,52 @@ export class EmbeddedPostgres {
    * Starts the server unless it runs, and takes a lease on it.
    * @param port  the only port that will do, once others have been told it
    */
-  async #enter(server: EmbeddedServer, port?: number): Promise<ServerAddress> {
+  async #enter(server: EmbeddedServer, signal: AbortSignal, port?: number): Promise<ServerAddress> {
     const { clock, random } = this.#options
     const deadline = clock.monotonic() + enterLimitMs
-    const lock = { path: join(server.dir, 'lock'), clock, random }
-    while (!this.#stopping.signal.aborted) {
+    const lock = { path: join(server.dir, 'lock'), clock, random, signal }
+    while (!signal.aborted) {
+      const found = await server.port()
       const running =
-        (await server.port()) ??
+        found ??
         (await withLockFile(lock, async () => {
-          await server.initialise()
-          return server.start(port)
+          await server.initialise(signal)
+          return server.start(port, signal)
         }))
       const address = await server.address(running)
-      if (await this.#tryLease(server, address, deadline)) return address
-      await clock.sleep(enterPollMs, this.#stopping.signal)
+      // One that we may have started is entered even now, since only who is in can stop it.
+      if (await this.#tryLease(server, address, deadline, found === undefined ? undefined : signal)) {
+        if (!signal.aborted) return address
+        await this.#leave()
+      }
+      await clock.sleep(enterPollMs, signal)
     }
-    throw new EmbeddedPostgresFailed(`the embedded Postgres in ${server.dir} is not waited for: stopping`)
+    throw new WaitInterrupted(`the embedded Postgres in ${server.dir}`)
   }
 
   /** False when the server is being stopped, or is gone again: it is to be started anew. */
-  async #tryLease(server: EmbeddedServer, address: ServerAddress, deadline: number): Promise<boolean> {
+  async #tryLease(
+    server: EmbeddedServer,
+    address: ServerAddress,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     let cause: unknown
     try {
-      const lease = await Lease.take(address, () => {
-        this.#recovering = this.#recover(server, address.port)
-      })
-      this.#lease = lease
-      if (lease) return true
+      const lost = () => {
+        this.#entering = this.#recover(server, address.port)
+      }
+      this.#lease = await Lease.take(address, lost, signal)
+      if (this.#lease) return true
     } catch (error) {
       cause = error
     }
     // 28P01 invalid_password: trying again won't help.
-    if (codeOf(cause) !== '28P01' && this.#options.clock.monotonic() < deadline) return false
+    if (signal?.aborted || (codeOf(cause) !== '28P01' && this.#options.clock.monotonic() < deadline))
+      return false
     throw new EmbeddedPostgresFailed(
       `the embedded Postgres in ${server.dir} runs on port ${address.port} and can't be used`,
-      { cause, hint: `read ${join(server.dir, 'log')}` },
+      { cause, hint: await server.remedy() },
     )
   }
 
@@ -125,7 +152,7 @@ export class EmbeddedPostgres {
     this.#logger.warn('embedded postgres is gone, starting it again', { dir: server.dir })
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        const address = await this.#enter(server, port)
+        const address = await this.#enter(server, signal, port)
         if (address.port === port) return this.#logger.info('embedded postgres is back', { port })
         // Another node started it while our port was taken.
         return this.#logger.error('embedded postgres is back on another port: restart this node', {

@@ -19,7 +19,10 @@ export class DatastoreError extends TroopError {
   }
 }
 
-/** The connection was lost after COMMIT was sent and before its answer: the write may or may not have happened. */
+/**
+ * COMMIT was sent, and what came back does not tell what became of it: nothing, or that the server or the session
+ * is ending. The write may or may not have happened.
+ */
 export class OutcomeUnknown extends TroopError {
   constructor(cause: unknown) {
     super(
@@ -45,6 +48,14 @@ export class NoEmbeddedPostgres extends TroopError {
 export class EmbeddedPostgresFailed extends TroopError {
   constructor(message: string, options: { cause?: unknown; hint?: string } = {}) {
     super('embedded-postgres-failed', message, options)
+  }
+}
+
+/** Something was waited for, and who waited was told to stop. What had been opened for it is closed again. */
+export class WaitInterrupted extends TroopError {
+  /** @param what  e.g. `the embedded Postgres in /var/lib/troop/postgres` */
+  constructor(what: string) {
+    super('wait-interrupted', `told to stop while waiting for ${what}`)
   }
 }
 

@@ -10,6 +10,13 @@ const awayStates = new Set([
   '53300', // too_many_connections
 ])
 
+/**
+ * By which a server may say that it ends the session: connections (08), logins (28), resources (53), timeouts of
+ * idle sessions and of transactions (25P03, 25P04), operator's intervention (57P), system (58), files (F0),
+ * internal (XX).
+ */
+const fatalStates = /^(08|28|53|25P03|25P04|57P|58|F0|XX)/
+
 /** pg's own errors have no code; these are the ones that mean a lost or silent connection. */
 const awayTexts =
   /^(Connection terminated|Connection ended|Query read timeout|timeout expired|Client has encountered a connection error|Client was closed)/
@@ -35,10 +42,22 @@ export function failureOf(error: unknown, connecting = false): DatastoreAway | D
 
 /** Whether a connection that answered with `error` may not be used again. */
 export function endsConnection(error: unknown): boolean {
-  const sqlState = sqlStateOf(error)
-  if (sqlState === undefined) return true
   // 25006: a primary that was demoted goes on answering reads; a new connection may find the new one.
-  return sqlState === '25006' || (error as { severity?: unknown }).severity !== 'ERROR'
+  return sqlStateOf(error) === '25006' || !refusesStatement(error)
+}
+
+/**
+ * Whether the server refused a statement and nothing else: the session goes on, its transaction will be undone.
+ * The severity says so, but pg passes on only the one that is translated (`lc_messages`), and no language uses an
+ * English one for another. What is in other words is told by its SQLSTATE, and in doubt taken for the worse.
+ * @see https://www.postgresql.org/docs/current/protocol-error-fields.html
+ */
+export function refusesStatement(error: unknown): boolean {
+  const sqlState = sqlStateOf(error)
+  if (sqlState === undefined) return false
+  const { severity } = error as { severity: string }
+  if (severity === 'ERROR') return true
+  return severity !== 'FATAL' && severity !== 'PANIC' && !fatalStates.test(sqlState)
 }
 
 function sqlStateOf(error: unknown): string | undefined {

@@ -1,5 +1,6 @@
 // A node's say in whether the embedded server runs: a lock that all its users share, held by a connection and so
 // gone with its process, however that ends. Whoever leaves and can then have the lock alone was the last.
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { codeOf } from '../base/errors.ts'
 import type { ServerAddress } from './embedded-server.ts'
@@ -10,6 +11,11 @@ const key = 0x74726f6f
 /** The server is on this machine: what takes longer than this does not answer. */
 const answerMs = 10_000
 
+/** pg shows no other way to a connection that is being made. */
+interface WithSocket {
+  readonly connection: { readonly stream: Socket }
+}
+
 export class Lease {
   readonly #client: pg.Client
   readonly #lost: () => void
@@ -17,9 +23,15 @@ export class Lease {
   /**
    * Connects, takes the lock, and creates the database that the address names unless it is there.
    * @param lost  called once if the connection ends before `end` was called: the server is gone, or going
-   * @returns     undefined when somebody has it alone, and is stopping the server
+   * @param signal  cuts the connection while a silent server is waited for
+   * @returns     undefined when somebody has it alone, and is stopping the server, or when the signal has aborted
    */
-  static async take(address: ServerAddress, lost: () => void): Promise<Lease | undefined> {
+  static async take(
+    address: ServerAddress,
+    lost: () => void,
+    signal?: AbortSignal,
+  ): Promise<Lease | undefined> {
+    if (signal?.aborted) return undefined
     const client = new pg.Client({
       ...address,
       database: 'postgres',
@@ -30,8 +42,10 @@ export class Lease {
     })
     // Always followed by `end`.
     client.on('error', () => {})
-    await client.connect()
+    const cut = () => (client as unknown as WithSocket).connection.stream.destroy()
+    signal?.addEventListener('abort', cut, { once: true })
     try {
+      await client.connect()
       const { rows } = await client.query(`select pg_try_advisory_lock_shared(${key}) as got`)
       if (rows[0].got) {
         await ensureDatabase(client, address.database)
@@ -40,6 +54,8 @@ export class Lease {
     } catch (error) {
       await client.end()
       throw error
+    } finally {
+      signal?.removeEventListener('abort', cut)
     }
     await client.end()
     return undefined

@@ -5,7 +5,7 @@ import { type Migration, type MigrationResultSet, Migrator } from 'kysely/migrat
 import { coreMigrations } from '../../migrations/migrations.ts'
 import type { Clock } from '../base/clock.ts'
 import { describeError } from '../base/errors.ts'
-import { DatastoreTooNew, MigrationFailed, PostgresTooOld } from './errors.ts'
+import { DatastoreTooNew, MigrationFailed, PostgresTooOld, WaitInterrupted } from './errors.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever tables the caller's kysely knows, none are used here
 type AnyDatabase = Kysely<any>
@@ -67,17 +67,20 @@ export async function requirePostgres15(db: AnyDatabase): Promise<void> {
  *
  * @param db       its connections must not limit how long a statement takes on the client's side
  * @param modules  the core's first: the plugins' migrations refer to its tables
+ * @param signal   ends the waiting for another node's migrations; those that have begun are seen through
  * @returns        what was executed, in order; empty when the schema was up to date
  * @throws {DatastoreTooNew} before anything runs, when a newer Troop has migrated the datastore
  * @throws {MigrationFailed} naming module and migration
+ * @throws {WaitInterrupted} when the signal aborts before anything runs
  */
 export async function migrateUp(
   db: AnyDatabase,
   modules: readonly MigrationModule[],
   clock: Clock,
   report: MigrationReport = {},
+  signal?: AbortSignal,
 ): Promise<ExecutedMigration[]> {
-  return exclusively(db, clock, async (locked) => {
+  const act = async (locked: AnyDatabase) => {
     for (const { module, unknown } of await compare(locked, modules))
       if (unknown[0]) throw new DatastoreTooNew(module.name, unknown[0])
     const executed: ExecutedMigration[] = []
@@ -90,7 +93,8 @@ export async function migrateUp(
       }
     }
     return executed
-  })
+  }
+  return exclusively(db, clock, act, signal)
 }
 
 /**
@@ -133,18 +137,22 @@ async function exclusively<T>(
   db: AnyDatabase,
   clock: Clock,
   act: (db: AnyDatabase) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   return db.connection().execute(async (session) => {
     const key = sql`hashtextextended('troop:migrations:' || current_schema(), 0)`
     const deadline = clock.monotonic() + lockWaitMs
-    while (!(await one<{ got: boolean }>(session, sql`select pg_try_advisory_lock(${key}) as got`)).got) {
+    for (;;) {
+      if (signal?.aborted) throw new WaitInterrupted('the migrations of another node')
+      const lock = await one<{ got: boolean }>(session, sql`select pg_try_advisory_lock(${key}) as got`)
+      if (lock.got) break
       if (clock.monotonic() > deadline) {
         throw new MigrationFailed(
           `another node has been migrating the datastore for more than ${lockWaitMs / 60_000} minutes`,
           { hint: 'see pg_locks and pg_stat_activity for the session that holds the advisory lock' },
         )
       }
-      await clock.sleep(lockPollMs)
+      await clock.sleep(lockPollMs, signal)
     }
     try {
       // Events refuse any other level, and a migration that takes its time is not a mistake.

@@ -1,7 +1,8 @@
 // What `postmaster.pid` says: the file by which a Postgres server marks its data directory as taken.
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../base/errors.ts'
+import { isRunning, programOf, worksIn } from '../base/process.ts'
 
 export interface Postmaster {
   readonly pid: number
@@ -15,19 +16,25 @@ export interface Postmaster {
  * not count, nor one whose process id has meanwhile gone to another program.
  */
 export async function readPostmaster(data: string): Promise<Postmaster | undefined> {
-  const postmaster = parsePostmaster(await read(join(data, 'postmaster.pid')))
-  if (!postmaster || !isAlive(postmaster.pid)) return undefined
-  return (await isPostgresOn(postmaster.pid, data)) ? postmaster : undefined
+  const postmaster = parsePostmaster(await read(pidFileIn(data)))
+  if (!postmaster || !(await isRunning(postmaster.pid))) return undefined
+  return (await isForeign(postmaster.pid, data)) ? undefined : postmaster
+}
+
+/** Where the server on `data` keeps its mark. */
+export function pidFileIn(data: string): string {
+  return join(data, 'postmaster.pid')
 }
 
 /**
  * Removes a file left by a dead server whose process id has gone to another program: Postgres itself would take
- * that one for a server and refuse to start. Files of ids that nobody has, it replaces by itself.
+ * that one for a server and refuse to start. Files of ids that nobody has, it replaces by itself. A server whose
+ * file is removed shuts itself down, so whatever might be the server on `data` keeps its file.
  */
 export async function removeForeignPid(data: string): Promise<void> {
-  const postmaster = parsePostmaster(await read(join(data, 'postmaster.pid')))
-  if (!postmaster || !isAlive(postmaster.pid) || (await isPostgresOn(postmaster.pid, data))) return
-  await rm(join(data, 'postmaster.pid'), { force: true })
+  const postmaster = parsePostmaster(await read(pidFileIn(data)))
+  if (!postmaster || !(await isRunning(postmaster.pid))) return
+  if (await isForeign(postmaster.pid, data)) await rm(pidFileIn(data), { force: true })
 }
 
 /**
@@ -42,29 +49,22 @@ export function parsePostmaster(text: string): Postmaster | undefined {
   return { pid, port: Number(lines[3] ?? 0), state }
 }
 
-/** Whether a process of this id exists, whoever owns it. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) === 'EPERM'
-  }
-}
-
-/** Whether process `pid` is a Postgres server started on `data`. Where that can't be seen, it counts as one. */
-async function isPostgresOn(pid: number, data: string): Promise<boolean> {
-  // A container without an init process never buries its dead. After the name in brackets comes the state.
-  if (/^\d+ \(.*\) [ZX]/s.test(await read(`/proc/${pid}/stat`))) return false
-  const command = await read(`/proc/${pid}/cmdline`)
-  return command === '' || (command.includes('postgres') && command.split('\0').includes(data))
+/**
+ * Whether the process is certainly not the server on `data`: another program, or a Postgres at work elsewhere. A
+ * server works in its data directory, which is compared as such: there may be several paths to it. Where none of
+ * this can be seen, the process is believed.
+ */
+async function isForeign(pid: number, data: string): Promise<boolean> {
+  const program = await programOf(pid)
+  if (program !== undefined && !program.includes('postgres')) return true
+  return (await worksIn(pid, await stat(data, { bigint: true }))) === false
 }
 
 async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH' || codeOf(error) === 'EACCES') return ''
+    if (codeOf(error) === 'ENOENT') return ''
     throw error
   }
 }

@@ -139,6 +139,36 @@ describe('the database', () => {
     await insert(database, 'after')
   })
 
+  it('says that the outcome is unknown when the server gives up during the commit, whatever its reason', async () => {
+    for (const [severity, state] of [
+      ['PANIC', '58030'],
+      ['FATAL', '53100'],
+      ['PANIK', '58030'],
+    ] as const) {
+      const database = open({ port: proxy.port })
+      proxy.onRequest = (data, wire) => {
+        if (!data.includes('set constraints')) return
+        wire.mute()
+        wire.answer(errorResponse(severity, state))
+      }
+      const error = await failure(insert(database, `during ${severity} ${state}`))
+      expect(codeOf(error), `${severity} ${state}`).to.equal('outcome-unknown')
+      proxy.onRequest = () => {}
+    }
+  })
+
+  it('says that nothing happened when the commit was refused', async () => {
+    await test.query(`
+      create function refuse() returns trigger language plpgsql as $$ begin
+        raise exception 'no' using errcode = '53100'; end $$;
+      create constraint trigger refuse after insert on consumers
+        deferrable initially deferred for each row execute function refuse()`)
+    const error = await failure(insert(open(), 'refused'))
+    await test.query('drop function refuse cascade')
+    expect(error).to.include({ code: 'datastore-error', sqlState: '53100' })
+    expect(await exists('refused')).to.equal(false)
+  })
+
   it('says that nothing happened when the connection was lost before the commit', async () => {
     const database = open({ port: proxy.port })
     const work = database.transaction(
@@ -249,3 +279,12 @@ describe('the database', () => {
     expect(warnings).to.deep.equal([])
   })
 })
+
+/** Postgres' message of an error (protocol 3.0, ErrorResponse). */
+function errorResponse(severity: string, sqlState: string): Buffer {
+  const fields = Buffer.from(`S${severity}\0C${sqlState}\0Mcould not write to file\0\0`)
+  const head = Buffer.alloc(5)
+  head.write('E')
+  head.writeInt32BE(4 + fields.length, 1)
+  return Buffer.concat([head, fields])
+}

@@ -1,12 +1,24 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chmod,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect } from 'chai'
 import pg from 'pg'
-import { systemClock } from '../../src/base/clock.ts'
+import { ClaimFile } from '../../src/base/claim-file.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { codeOf } from '../../src/base/errors.ts'
 import { type LogFields, type Logger, silentLogger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
@@ -14,7 +26,7 @@ import { EmbeddedPostgres } from '../../src/database/embedded.ts'
 import { serverAccount } from '../../src/database/embedded-account.ts'
 import { makeLinks, shippedBinaries } from '../../src/database/embedded-binaries.ts'
 import { EmbeddedServer, type ServerAddress } from '../../src/database/embedded-server.ts'
-import { readPostmaster } from '../../src/database/postmaster.ts'
+import { readPostmaster, removeForeignPid } from '../../src/database/postmaster.ts'
 import { killPostmaster, type ServerPlace, serverPlace } from '../support/postgres.ts'
 
 const speed = { settings: { fsync: 'off', shared_buffers: '16MB' }, durable: false }
@@ -38,8 +50,8 @@ describe('the embedded postgres', () => {
     await place.remove()
   })
 
-  function user(logger: Logger = silentLogger): EmbeddedPostgres {
-    const made = new EmbeddedPostgres({ dir, clock: systemClock, random: systemRandom, logger, ...speed })
+  function user(logger: Logger = silentLogger, path = dir, clock = systemClock): EmbeddedPostgres {
+    const made = new EmbeddedPostgres({ dir: path, clock, random: systemRandom, logger, ...speed })
     users.push(made)
     return made
   }
@@ -101,6 +113,36 @@ describe('the embedded postgres', () => {
     expect(await query(yours, 'select 1 as one')).to.deep.equal([{ one: 1 }])
     await second.stop()
     expect(await postmaster()).to.equal(undefined)
+  })
+
+  it('is shared by those who come by another path, and does not go down for it', async () => {
+    const [first, second] = [user(), user(silentLogger, join(root, 'link'))]
+    const mine = await first.start()
+    const before = await postmaster()
+    await symlink(dir, join(root, 'link'))
+    expect(await second.start()).to.deep.equal(mine)
+    await second.stop()
+    expect(await postmaster()).to.deep.equal(before)
+    expect(await query(mine, 'select 1 as one')).to.deep.equal([{ one: 1 }])
+  })
+
+  it('keeps the mark of a living server, by whatever path its directory is named', async () => {
+    await user().start()
+    await symlink(dir, join(root, 'link'))
+    const data = join(root, 'link', 'data')
+    expect(await readPostmaster(data)).to.deep.equal(await postmaster())
+    await removeForeignPid(data)
+    expect((await postmaster())?.state).to.equal('ready')
+  })
+
+  it('does not take the server of another directory for its own', async () => {
+    await user().start()
+    const copy = join(root, 'copy')
+    await mkdir(copy)
+    await cp(join(dir, 'data', 'postmaster.pid'), join(copy, 'postmaster.pid'))
+    expect(await readPostmaster(copy)).to.equal(undefined)
+    await removeForeignPid(copy)
+    expect(await readdir(copy)).to.deep.equal([])
   })
 
   it('is there for a user who comes while the last one stops it', async () => {
@@ -215,6 +257,89 @@ describe('the embedded postgres', () => {
     await heard.sentence('embedded postgres is gone, starting it again')
     await leaving.stop()
     expect(await postmaster()).to.equal(undefined)
+  })
+
+  describe('when told to stop while it is waited for', () => {
+    /** Leaves the directory so that the next server recovers for longer than any test. */
+    async function recoverForever(): Promise<void> {
+      await writeFile(join(dir, 'data', 'recovery.signal'), '')
+      await appendFile(join(dir, 'data', 'postgresql.auto.conf'), `restore_command = 'sleep 300; false'\n`)
+    }
+
+    async function until(condition: () => Promise<boolean>): Promise<void> {
+      while (!(await condition())) await systemClock.sleep(10)
+    }
+
+    const isStarting = async () => (await postmaster())?.state === 'starting'
+
+    it('leaves nothing of an initialisation', async () => {
+      const stopping = new AbortController()
+      const starting = failure(user().start(stopping.signal))
+      const left = () => readdir(dir).catch(() => [])
+      await until(async () => (await left()).some((name) => name.startsWith('initialising-')))
+      stopping.abort()
+      expect(await starting).to.have.property('code', 'wait-interrupted')
+      expect(await left()).to.deep.equal(['password'])
+      await user().start()
+    })
+
+    it('leaves no server that was still recovering, and no lock', async () => {
+      await (await openServer()).initialise()
+      await recoverForever()
+      const stopping = new AbortController()
+      const starting = failure(user().start(stopping.signal))
+      await until(isStarting)
+      stopping.abort()
+      expect(await starting).to.have.property('code', 'wait-interrupted')
+      expect(await postmaster()).to.equal(undefined)
+      expect(await readdir(dir)).to.not.include('lock')
+    })
+
+    it('does not wait for another who is starting it, and does not disturb him', async () => {
+      await mkdir(dir)
+      const lock = await ClaimFile.claim(join(dir, 'lock'), systemRandom)
+      const stopping = new AbortController()
+      const waits = Promise.withResolvers<void>()
+      const sleep: Clock['sleep'] = (delayMs, signal) => {
+        waits.resolve()
+        return systemClock.sleep(delayMs, signal)
+      }
+      const starting = failure(user(silentLogger, dir, { ...systemClock, sleep }).start(stopping.signal))
+      await waits.promise
+      stopping.abort()
+      expect(await starting).to.have.property('code', 'wait-interrupted')
+      expect(await readdir(dir)).to.deep.equal(['lock'])
+      await lock?.release()
+    })
+
+    it('leaves one that got ready meanwhile, which nobody else uses', async () => {
+      const stopping = new AbortController()
+      const mine = user()
+      const starting = mine.start(stopping.signal).catch(codeOf)
+      await until(async () => (await postmaster())?.state === 'ready')
+      stopping.abort()
+      // Too late, if the lease was there already.
+      if ((await starting) !== 'wait-interrupted') await mine.stop()
+      expect(await postmaster()).to.equal(undefined)
+    })
+
+    it('by its stop, gives up a start that is under way', async () => {
+      const mine = user()
+      const starting = failure(mine.start())
+      await mine.stop()
+      expect(await starting).to.have.property('code', 'wait-interrupted')
+      expect(await postmaster()).to.equal(undefined)
+    })
+
+    it('gives up bringing it back after a crash', async () => {
+      const mine = user()
+      await mine.start()
+      await recoverForever()
+      await killPostmaster(dir)
+      await until(isStarting)
+      await mine.stop()
+      expect(await postmaster()).to.equal(undefined)
+    })
   })
 
   it('does not count a user whose process was killed', async () => {

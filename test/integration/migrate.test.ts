@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
-import { systemClock } from '../../src/base/clock.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import {
   coreModule,
   listMigrations,
@@ -133,6 +133,22 @@ describe('migrations', () => {
     await other.destroy()
     expect(runs.map(({ length }) => length).sort()).to.deep.equal([0, 0, coreNames.length + 1])
     expect(names(await list(ranks))).to.deep.equal({ core: coreNames, 'api-ranks': ['0001_ranks'] })
+  })
+
+  it('of another node are not waited for once the signal has aborted, and none has run', async () => {
+    const other = new pg.Client({ ...owned })
+    await other.connect()
+    await other.query(`select pg_advisory_lock(hashtextextended('troop:migrations:' || current_schema(), 0))`)
+    const stopping = new AbortController()
+    const sleep: Clock['sleep'] = (delayMs, signal) => {
+      stopping.abort()
+      return systemClock.sleep(delayMs, signal)
+    }
+    const waiting = failure(migrateUp(db, [coreModule], { ...systemClock, sleep }, {}, stopping.signal))
+    expect(await waiting).to.have.property('code', 'wait-interrupted')
+    await other.end()
+    expect(await tables(owned)).to.deep.equal([])
+    expect(await up()).to.have.length(coreNames.length)
   })
 
   it('stop at the first that fails, naming it, and leave nothing of its module', async () => {

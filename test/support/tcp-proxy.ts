@@ -42,6 +42,7 @@ export class TcpProxy {
   #join(client: Socket, server: Socket): void {
     let answering = true
     const wire: Wire = {
+      answer: (data) => client.write(data),
       mute: () => {
         answering = false
       },
@@ -73,6 +74,8 @@ export class TcpProxy {
 
 /** One client's connection. */
 export interface Wire {
+  /** Sends this to the client, as if it came from the server. */
+  answer(data: Buffer): void
   /** The server still gets what is sent; its next answer is lost, and the connection with it. */
   mute(): void
   /** Passes nothing on in either direction. */
