@@ -247,12 +247,15 @@ class WorkerView implements View {
     const key = cacheKey(query.lookup, query.values)
     const found = this.#source.look(key, query)
     if (!(found instanceof Promise)) return this.#record(key, found.value, false)
-    return found.then(
+    const answered = found.then(
       ({ value, standIn }) => this.#record(key, value, standIn),
       (cause) => {
         throw new Unknown(key, cause)
       },
     )
+    // A plugin that refuses before it awaits what it asked for leaves a rejection that is nobody's.
+    answered.catch(() => undefined)
+    return answered
   }
 
   /** A second answer under one key must be the first one again, or the view does not hold. */

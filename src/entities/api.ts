@@ -1,5 +1,6 @@
 import type { Json, Row } from '../base/json.ts'
 import { coreFields, defineEntity, type FieldVerdict } from './define.ts'
+import { parseUpstreamUrl } from './upstream-url.ts'
 
 /** What is proxied: how requests for it look, and where they go. */
 export const api = defineEntity({
@@ -86,5 +87,7 @@ function checkPath(value: Json): FieldVerdict {
 }
 
 function checkUpstream(value: Json): FieldVerdict {
-  return /^https?:\/\//i.test(String(value)) ? undefined : { error: 'Supported protocols are HTTP and HTTPS' }
+  const url = String(value)
+  if (!/^https?:\/\//i.test(url)) return { error: 'Supported protocols are HTTP and HTTPS' }
+  return parseUpstreamUrl(url) ? undefined : { error: 'upstream_url is not a url' }
 }

@@ -32,7 +32,7 @@ export function openRequest(
 
 /** §3.3: the upstream's own, or with `preserve_host` the host that matched, else the one that came in. */
 function hostFor({ api, by, host }: Match, { authority }: Target, headers: Headers): string {
-  const own = upstreamOf(api).authority
+  const own = upstreamOf(api)?.authority ?? ''
   if (api.preserve_host !== true) return own
   return (by === 'host' ? host : (authority ?? headers.get('host'))) ?? own
 }

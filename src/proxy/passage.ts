@@ -1,6 +1,7 @@
 // One request on its way through the gateway, from its head to its log record.
 import type { Clock } from '../base/clock.ts'
-import type { Logger } from '../base/logger.ts'
+import type { LogFields, Logger } from '../base/logger.ts'
+import type { UpstreamUrl } from '../entities/upstream-url.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
 import { errorPage, upstreamErrorPage } from './errors.ts'
@@ -8,7 +9,7 @@ import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './fo
 import { Headers } from './headers.ts'
 import type { Reply, ReplyWatcher } from './inbound/inbound.ts'
 import { logRecord } from './log-record.ts'
-import type { Exchange, Outbound, Receiver } from './outbound/outbound.ts'
+import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound/outbound.ts'
 import type { Step } from './phases.ts'
 import type { Repeats } from './repeats.ts'
 import type { Answer, Incoming, ProxyRequest } from './request.ts'
@@ -33,7 +34,8 @@ const clientGone = 499
 
 /**
  * Stands between the two ends: it is told by the outbound what the upstream says (Receiver) and by the inbound
- * what becomes of the client (ReplyWatcher). The methods are in the order in which they are called.
+ * what becomes of the client (ReplyWatcher). The methods are in the order in which they are called. None throws:
+ * each does its work under `#guard`, since rows, plugins and clients are all free to be other than they should.
  */
 export class Passage implements Receiver, ReplyWatcher {
   readonly #parts: PassageParts
@@ -41,6 +43,7 @@ export class Passage implements Receiver, ReplyWatcher {
   readonly #reply: Reply
   readonly #startedAt: number
   #isResolved = false
+  #isFinished = false
   #request: ProxyRequest | null = null
   #steps: readonly Step[] = []
   #exchange: Exchange | undefined
@@ -59,97 +62,112 @@ export class Passage implements Receiver, ReplyWatcher {
   }
 
   start(): void {
-    const resolution = this.#parts.resolver.resolve(this.#incoming)
-    if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
-    else this.#proceed(resolution)
+    this.#guard(() => {
+      const resolution = this.#parts.resolver.resolve(this.#incoming)
+      if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
+      else this.#proceed(resolution)
+    })
   }
 
   #proceed({ request, steps, answer }: Resolution): void {
     this.#isResolved = true
     this.#request = request
     this.#steps = steps
-    if (request) this.#parts.counters.add('routed', 1)
-    if (!this.#reply.open) this.#finish()
-    else if (answer) this.#answer(answer)
-    else if (request) this.#forward(request)
+    this.#guard(() => {
+      if (request) this.#parts.counters.add('routed', 1)
+      if (!this.#reply.open) this.#finish()
+      else if (answer) this.#answer(answer)
+      else if (request) this.#forward(request)
+    })
   }
 
   #forward(request: ProxyRequest): void {
-    const { incoming, api, path, query } = request
-    const upstream = upstreamOf(api)
-    this.#sentAt = this.#parts.clock.monotonic()
-    const outgoing = {
-      encrypted: upstream.encrypted,
-      host: upstream.host,
-      port: upstream.port,
-      method: incoming.method,
-      target: upstreamTarget(upstream, path, query),
-      headers: upstreamHeaders(request),
-      body: incoming.body,
-      trailers: () => passableTrailers(incoming.trailers()),
+    const upstream = upstreamOf(request.api)
+    if (!upstream) {
+      this.#report('error', 'requests answered 500: the upstream_url of their API cannot be used')
+      this.#answer(errorPage(500, this.#accept()))
+      return
     }
+    this.#sentAt = this.#parts.clock.monotonic()
     try {
-      this.#exchange = this.#parts.outbound.send(outgoing, this)
+      this.#exchange = this.#parts.outbound.send(outgoing(request, upstream), this)
     } catch (error) {
-      this.#report('a request could not be put into words for its upstream', error)
+      this.#report('warn', 'a request could not be put into words for its upstream', { error })
       this.#answer(errorPage(500, this.#accept()))
     }
   }
 
   head(status: number, reason: string, raw: readonly string[]): void {
-    this.#headAt = this.#parts.clock.monotonic()
-    const headers = upstreamResponseHeaders(status, raw)
-    headers.append('Via', this.#parts.product)
-    headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - (this.#sentAt as number)))
-    headers.set('X-Troop-Proxy-Latency', wholeMs((this.#sentAt as number) - this.#startedAt))
-    try {
+    this.#guard(() => {
+      this.#headAt = this.#parts.clock.monotonic()
+      const headers = upstreamResponseHeaders(status, raw)
+      headers.append('Via', this.#parts.product)
+      headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - (this.#sentAt as number)))
+      headers.set('X-Troop-Proxy-Latency', wholeMs((this.#sentAt as number) - this.#startedAt))
       this.#sendHead(status, reason, headers)
-    } catch (error) {
-      this.#abort()
-      this.#report('the head of a response could not be passed on', error)
-      this.#answerBare(errorPage(500, this.#accept()))
-    }
+    })
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#reply.write(chunk)
+    return this.#guard(() => this.#reply.write(chunk)) ?? true
   }
 
   drained(): void {
-    this.#exchange?.resume()
+    this.#guard(() => this.#exchange?.resume())
   }
 
   end(trailers: readonly string[]): void {
-    this.#reply.end(passableTrailers(trailers))
+    this.#guard(() => this.#reply.end(passableTrailers(trailers)))
   }
 
   failed(error: UpstreamFailed): void {
-    this.#report('an upstream failed', error)
-    // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
-    if (this.#status === undefined) this.#answer(upstreamErrorPage(error, this.#accept()))
-    else this.#reply.cut()
+    this.#guard(() => {
+      this.#report('warn', 'an upstream failed', { error })
+      // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
+      if (this.#status === undefined) this.#answer(upstreamErrorPage(error, this.#accept()))
+      else this.#reply.cut()
+    })
   }
 
   closed(complete: boolean): void {
-    if (!complete) this.#abort()
-    // A request still being resolved is finished when that is done.
-    if (this.#isResolved) this.#finish()
+    this.#guard(() => {
+      if (!complete) this.#abort()
+      // A request still being resolved is finished when that is done.
+      if (this.#isResolved) this.#finish()
+    })
+  }
+
+  /** Does what an event asks for. What it throws costs this request alone; left alone, it would end the thread. */
+  #guard<T>(act: () => T): T | undefined {
+    try {
+      return act()
+    } catch (error) {
+      this.#giveUp(error)
+      return undefined
+    }
+  }
+
+  /** Ends the request as well as it can still be ended. */
+  #giveUp(error: unknown): void {
+    try {
+      this.#abort()
+      this.#report('error', 'a request failed in the gateway', { error })
+      if (this.#status === undefined) this.#answerBare(errorPage(500, this.#accept()))
+      else this.#reply.cut()
+    } catch {
+      this.#reply.cut()
+    }
   }
 
   /** The gateway's own answer, or a plugin's. */
   #answer(answer: Answer): void {
     const { body, headers } = wordsOf(answer, this.#parts.product)
-    try {
-      this.#sendHead(answer.status, undefined, headers, body)
-      if (body.length > 0) this.#reply.write(body)
-      this.#reply.end()
-    } catch (error) {
-      this.#report('an answer could not be sent', error)
-      this.#answerBare(errorPage(500, this.#accept()))
-    }
+    this.#sendHead(answer.status, undefined, headers, body)
+    if (body.length > 0) this.#reply.write(body)
+    this.#reply.end()
   }
 
-  /** An answer of our own when a plugin broke the head of another: no plugin touches this one. */
+  /** An answer of our own when something broke another: no plugin touches this one. */
   #answerBare(answer: Answer): void {
     const { body, headers } = wordsOf(answer, this.#parts.product)
     headers.set('Content-Length', String(body.length))
@@ -164,7 +182,10 @@ export class Passage implements Receiver, ReplyWatcher {
   #sendHead(status: number, reason: string | undefined, headers: Headers, body?: Uint8Array): void {
     const response = { status, headers }
     if (this.#request) {
-      for (const { phases, config } of this.#steps) phases.headers?.(response, config, this.#request)
+      for (const { plugin, phases, config } of this.#steps) {
+        const told: unknown = phases.headers?.(response, config, this.#request)
+        this.#watch(told, 'a plugin failed after the head had gone', plugin.name)
+      }
     }
     if (body && !bodiless(response.status)) headers.set('Content-Length', String(body.length))
     this.#reply.head(response.status, response.status === status ? reason : undefined, headers.raw())
@@ -180,9 +201,15 @@ export class Passage implements Receiver, ReplyWatcher {
     this.#exchange?.abort()
   }
 
+  /** Whatever becomes of the record, whoever waits for the request is told, and once. */
   #finish(): void {
-    this.#log()
-    this.#parts.finished()
+    if (this.#isFinished) return
+    this.#isFinished = true
+    try {
+      this.#log()
+    } finally {
+      this.#parts.finished()
+    }
   }
 
   /** Tells every plugin that logs, after the last byte. */
@@ -202,22 +229,42 @@ export class Passage implements Receiver, ReplyWatcher {
       endedAt: this.#parts.clock.monotonic(),
     })
     for (const { plugin, phases, config } of loggers) {
-      const failed = (error: unknown) => this.#report('a plugin failed to log', error, plugin.name)
+      const sentence = 'a plugin failed to log'
       try {
-        const logged = phases.log?.(record, config)
-        if (logged instanceof Promise) logged.catch(failed)
+        this.#watch(phases.log?.(record, config), sentence, plugin.name)
       } catch (error) {
-        failed(error)
+        this.#report('warn', sentence, { error, plugin: plugin.name })
       }
     }
   }
 
-  #report(sentence: string, error: unknown, plugin?: string): void {
-    const api = this.#request?.api.id
+  /** What a plugin goes on with after it returned may fail, but not unheard: that would end the thread. */
+  #watch(result: unknown, sentence: string, plugin: string): void {
+    if (!(result instanceof Promise)) return
+    result.catch((error) => this.#guard(() => this.#report('warn', sentence, { error, plugin })))
+  }
+
+  #report(level: 'warn' | 'error', sentence: string, fields: LogFields = {}): void {
     const { repeats, logger } = this.#parts
-    repeats.say(`${sentence} ${api} ${plugin}`, (keptBack) =>
-      logger.warn(sentence, { error, api, keptBack, ...(plugin && { plugin }) }),
+    const api = this.#request?.api?.id
+    repeats.say(`${sentence} ${api} ${fields.plugin}`, (keptBack) =>
+      logger[level](sentence, { ...fields, api, keptBack }),
     )
+  }
+}
+
+/** @throws {TypeError} for what a plugin made of it that can't be text */
+function outgoing(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest {
+  const { incoming, path, query } = request
+  return {
+    encrypted: upstream.encrypted,
+    host: upstream.host,
+    port: upstream.port,
+    method: incoming.method,
+    target: upstreamTarget(upstream, path, query),
+    headers: upstreamHeaders(request),
+    body: incoming.body,
+    trailers: () => passableTrailers(incoming.trailers()),
   }
 }
 

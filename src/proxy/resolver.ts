@@ -22,7 +22,11 @@ import type { Answer, Incoming, ProxyRequest } from './request.ts'
 import { hostsOf, type Match, type Router } from './router.ts'
 import { parseTarget, type Target } from './url.ts'
 
-/** How often a request starts over before it is given up. Each time needs a change within its few lookups. */
+/**
+ * How often a request starts over before it is given up. Each time needs a change of what it asked for, within its
+ * few lookups. A last attempt at a pinned position would need answers as of then: the catalog keeps but the newest
+ * of each, and every lookup brings it up to date first, so even an attempt within one tick can meet two positions.
+ */
 const attemptsMax = 5
 
 export interface Resolution {
@@ -52,6 +56,17 @@ export class Resolver {
 
   /** Never throws nor rejects: what fails is an answer. Synchronous when all that is asked for is in memory. */
   resolve(incoming: Incoming): Resolution | Promise<Resolution> {
+    const failed = (error: unknown) => unrouted(this.#answerTo(error))
+    try {
+      const resolution = this.#resolve(incoming)
+      return resolution instanceof Promise ? resolution.catch(failed) : resolution
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  /** @throws {Unknown} when the catalog can't tell what is configured; so does what it returns */
+  #resolve(incoming: Incoming): Resolution | Promise<Resolution> {
     const target = parseTarget(incoming.target)
     if (!target) return unrouted(plainRefusal(400))
     if (target.path.startsWith('/robots.txt')) return unrouted(robots)
@@ -63,12 +78,7 @@ export class Resolver {
   #attempt(asked: Asked, attempt: number): Resolution | Promise<Resolution> {
     const { catalog, router } = this.#parts
     // Opened before the match: it brings the router up to the newest change.
-    let view: View
-    try {
-      view = catalog.view()
-    } catch (error) {
-      return unrouted(this.#answerTo(error))
-    }
+    const view = catalog.view()
     const { revision } = router
     const match = router.match(asked.hosts, asked.target.path)
     if (!match) return unrouted(apiNotFound(asked.target.path, asked.hosts))
@@ -117,9 +127,13 @@ export class Resolver {
       repeats.say('unknown', (keptBack) =>
         logger.warn('requests answered 503: the datastore cannot be asked', { ...fields, keptBack }),
       )
-    } else {
+    } else if (plugin !== undefined) {
       repeats.say(`access ${plugin}`, (keptBack) =>
         logger.error('a plugin failed, the request was answered 500', { ...fields, plugin, keptBack }),
+      )
+    } else {
+      repeats.say('resolve', (keptBack) =>
+        logger.error('a request could not be resolved, it was answered 500', { ...fields, keptBack }),
       )
     }
     return resolutionFailed(error)

@@ -1,19 +1,7 @@
 // Where a request goes: text put together byte for byte, never decoded nor normalised.
 import type { Row } from '../base/json.ts'
+import { parseUpstreamUrl, type UpstreamUrl } from '../entities/upstream-url.ts'
 import type { Match } from './router.ts'
-
-/** `upstream_url`, taken apart once for each API row. */
-export interface Upstream {
-  readonly encrypted: boolean
-  /** A name or an address, IPv6 without brackets. */
-  readonly host: string
-  readonly port: number
-  /** Host and port as written: the `Host` header of §3.3. */
-  readonly authority: string
-  /** Path without its one trailing `/`; empty when there is none. */
-  readonly path: string
-  readonly query: string | undefined
-}
 
 /** What a request target says. */
 export interface Target {
@@ -25,32 +13,15 @@ export interface Target {
   readonly authority: string | undefined
 }
 
-const upstreams = new WeakMap<Row, Upstream>()
+const upstreams = new WeakMap<Row, UpstreamUrl | undefined>()
 
-export function upstreamOf(api: Row): Upstream {
-  let upstream = upstreams.get(api)
-  if (!upstream) {
-    upstream = parseUpstream(String(api.upstream_url))
-    upstreams.set(api, upstream)
-  }
-  return upstream
-}
-
-/** @throws {TypeError} when `url` is not an http or https URL; the Admin API lets none in */
-function parseUpstream(url: string): Upstream {
-  const parts = /^(https?):\/\/(?:[^/?#@]*@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?/i.exec(url)
-  const address = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(parts?.[2] ?? '')
-  if (!parts || !address)
-    throw new TypeError(`upstream_url: expected http(s)://host[:port][/path], got "${url}"`)
-  const encrypted = parts[1]?.toLowerCase() === 'https'
-  return {
-    encrypted,
-    host: (address[1] ?? address[2]) as string,
-    port: address[3] === undefined ? (encrypted ? 443 : 80) : Number(address[3]),
-    authority: parts[2] as string,
-    path: (parts[3] as string).replace(/\/$/, ''),
-    query: parts[4],
-  }
+/**
+ * `upstream_url`, taken apart once for each row. Undefined when it can't be used: the Admin API lets none in, but
+ * somebody may write the table by hand.
+ */
+export function upstreamOf(api: Row): UpstreamUrl | undefined {
+  if (!upstreams.has(api)) upstreams.set(api, parseUpstreamUrl(String(api.upstream_url)))
+  return upstreams.get(api)
 }
 
 /** Undefined for what a gateway has no use for: `*`, a bare authority, or an empty target. */
@@ -72,9 +43,9 @@ export function isStripped({ api, by }: Match): boolean {
   return by === 'path' && api.strip_request_path === true
 }
 
-/** The path sent upstream, the one of `upstream_url` included (§3.1). */
+/** The path sent upstream, the one of `upstream_url` included (§3.1); that of one that can't be used is empty. */
 export function upstreamPath(match: Match, path: string): string {
-  const base = upstreamOf(match.api).path
+  const base = upstreamOf(match.api)?.path ?? ''
   if (!isStripped(match)) return base + path
   const rest = path.slice(String(match.api.request_path).length)
   if (rest === '') return base === '' ? '/' : base
@@ -82,7 +53,7 @@ export function upstreamPath(match: Match, path: string): string {
 }
 
 /** Path and query as they stand in the request line; a query of `upstream_url` itself comes first. */
-export function upstreamTarget({ query: own }: Upstream, path: string, query: string | undefined): string {
+export function upstreamTarget({ query: own }: UpstreamUrl, path: string, query: string | undefined): string {
   const both = own === undefined ? query : query === undefined ? own : `${own}&${query}`
   return both === undefined ? path : `${path}?${both}`
 }

@@ -1,5 +1,5 @@
 // The way back to one client, on node:http.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Socket } from 'node:net'
 import { without } from '../hop-by-hop.ts'
 import type { Reply, ReplyWatcher } from './inbound.ts'
@@ -56,6 +56,8 @@ export class HttpReply implements Reply {
     const canHaveTrailers = this.#canHaveTrailers(status, headers)
     const raw = without(headers, (name) => name === 'trailer' && !canHaveTrailers)
     if (this.#isLast()) raw.push('Connection', 'close')
+    // node:http would refuse the head too, but remember that no body follows, not even that of another head.
+    if (status < 200 || status === 204 || status === 304) validate(raw)
     if (reason === undefined || !isReason(reason)) this.#response.writeHead(status, raw)
     else this.#response.writeHead(status, reason, raw)
   }
@@ -73,7 +75,7 @@ export class HttpReply implements Reply {
   }
 
   cut(): void {
-    this.#socket.destroy()
+    if (!this.#closed) this.#socket.destroy()
   }
 
   /** Trailers need chunks to come after: none follow a counted body, no body, or one for an HTTP/1.0 client. */
@@ -81,6 +83,14 @@ export class HttpReply implements Reply {
     const { method, httpVersionMinor } = this.#request
     if (method === 'HEAD' || httpVersionMinor === 0 || status === 204 || status === 304) return false
     return !headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+  }
+}
+
+/** @throws {TypeError} */
+function validate(raw: readonly string[]): void {
+  for (let i = 0; i < raw.length; i += 2) {
+    validateHeaderName(raw[i] as string)
+    validateHeaderValue(raw[i] as string, raw[i + 1] as string)
   }
 }
 

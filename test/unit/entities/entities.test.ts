@@ -115,9 +115,11 @@ describe('api', () => {
     expect(withUrl({ request_path: '/a', upstream_url: 'ftp://a.com' })).to.deep.equal({
       upstream_url: 'Supported protocols are HTTP and HTTPS',
     })
-    expect(withUrl({ request_path: '/a', upstream_url: 'a.com' })).to.deep.equal({
-      upstream_url: 'upstream_url is not a url',
-    })
+    for (const url of ['a.com', 'http://a.com:', 'http:///x', 'http://a.com:0', 'http://ü.com']) {
+      expect(withUrl({ request_path: '/a', upstream_url: url }), url).to.deep.equal({
+        upstream_url: 'upstream_url is not a url',
+      })
+    }
   })
 
   it('needs a host or a path that is not blank [contract 9]', () => {

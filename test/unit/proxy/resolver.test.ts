@@ -223,6 +223,24 @@ describe('resolver', () => {
     }
   })
 
+  it('what fails outside of plugins is a 500 too, in the first attempt and in a later one', async () => {
+    const resolver = resolverOf()
+    let views = 0
+    const { view } = catalog
+    catalog.view = () => {
+      views++
+      return views % 2 === 1 ? view.call(catalog) : (null as never)
+    }
+    let held = 0
+    catalog.onLookup = async () => catalog.put('apis', { ...api, upstream_url: `http://up-${held++}` })
+    expect((await resolver.resolve(incoming())).answer?.status).equal(500)
+    catalog.view = () => null as never
+    expect((await resolver.resolve(incoming())).answer?.status).equal(500)
+    expect(lines.map(({ sentence }) => sentence)).deep.equal([
+      'a request could not be resolved, it was answered 500',
+    ])
+  })
+
   it('what is not known is 503, never 401, 403 or 404, and known again afterwards', async () => {
     const resolver = resolverOf()
     putKeyAuth()

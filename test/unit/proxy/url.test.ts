@@ -1,11 +1,12 @@
 import { expect } from 'chai'
 import type { Row } from '../../../src/base/json.ts'
+import type { UpstreamUrl } from '../../../src/entities/upstream-url.ts'
 import { parseTarget, type Target, upstreamOf, upstreamPath, upstreamTarget } from '../../../src/proxy/url.ts'
 
 function sent(upstream_url: string, request_path: string, strip: boolean, request: string): string {
   const api: Row = { upstream_url, request_path, strip_request_path: strip }
   const { path, query } = parseTarget(request) as Target
-  const upstream = upstreamOf(api)
+  const upstream = upstreamOf(api) as UpstreamUrl
   const target = upstreamTarget(upstream, upstreamPath({ api, by: 'path', host: undefined }, path), query)
   return `${upstream.encrypted ? 'https' : 'http'}://${upstream.authority}${target}`
 }
@@ -69,7 +70,14 @@ describe('url', () => {
       path: '/x',
     })
     expect(parsed('http://[::1]:81')).include({ host: '::1', port: 81, authority: '[::1]:81' })
-    expect(() => parsed('http://a:b:c')).throw('upstream_url: expected')
+  })
+
+  it('an upstream_url that is none, written by hand, is taken for one without host and path, and throws nothing', () => {
+    for (const upstream_url of ['ftp://x', 'http://a:b:c', '', null, 5]) {
+      const api: Row = { upstream_url }
+      expect(upstreamOf(api)).equal(undefined)
+      expect(upstreamPath({ api, by: 'host', host: 'h' }, '/a')).equal('/a')
+    }
   })
 
   it('a target in absolute form gives its path and its host; others than paths are refused', () => {
