@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Clock, Timer } from '../base/clock.ts'
 import { codeOf, describeError } from '../base/errors.ts'
 import { RemoteError, RpcBusy, RpcClosed, RpcProtocol, RpcTimeout } from './errors.ts'
+import { Outbox } from './outbox.ts'
 import { encodeFrame, FrameDecoder } from './wire.ts'
 
 /**
@@ -13,22 +14,50 @@ import { encodeFrame, FrameDecoder } from './wire.ts'
  */
 export type Handler = (method: string, params: unknown) => unknown
 
+/**
+ * Takes a notice, which has no answer. What it throws closes the connection: the other end does not keep to
+ * what was agreed, and there is no other way to tell it.
+ */
+export type Receiver = (method: string, params: unknown) => void
+
 export interface RpcOptions {
   readonly clock: Clock
   readonly handle: Handler
+  /** By default notices are not expected, and close the connection. */
+  readonly receive?: Receiver
+  /**
+   * Methods whose requests and notices, small ones, overtake all others that wait to be sent. Default none. The
+   * others keep their order among themselves; answers have none, and small ones overtake too.
+   */
+  readonly urgent?: ReadonlySet<string>
   /** Longest message either way. The default holds any listing of a node's state with room to spare. */
   readonly frameBytesMax?: number
   /** Calls under way at once, counted apart for each direction; more are refused as busy. */
   readonly inFlightMax?: number
-  /** Bytes that may wait for the other end to take them; a call beyond it is refused as busy. */
+  /** Bytes that may wait for the other end to take them, urgent ones apart; a call beyond it is refused as busy. */
   readonly unsentBytesMax?: number
 }
 
-const defaults = { frameBytesMax: 1 << 20, inFlightMax: 64, unsentBytesMax: 8 << 20 }
+const defaults = {
+  frameBytesMax: 1 << 20,
+  inFlightMax: 64,
+  unsentBytesMax: 8 << 20,
+  urgent: new Set<string>(),
+  receive: (method: string) => {
+    throw new RpcProtocol(`no notice is expected here, got "${method}"`)
+  },
+}
 
-/** Wire format: members may be added, none may change its meaning. */
+/** Answers up to this long overtake what else waits: they are sent in one record of TLS and delay nobody. */
+const urgentAnswerBytesMax = 16 << 10
+
+/** Wire format: members may be added, none may change its meaning. What has a method and no id is a notice. */
 const message = z.union([
-  z.object({ id: z.int().nonnegative(), method: z.string().max(64), params: z.unknown().optional() }),
+  z.object({
+    id: z.int().nonnegative().optional(),
+    method: z.string().max(64),
+    params: z.unknown().optional(),
+  }),
   z.object({
     id: z.int().nonnegative(),
     error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }),
@@ -49,6 +78,7 @@ export class RpcConnection {
 
   readonly #stream: Duplex
   readonly #options: Required<RpcOptions>
+  readonly #outbox: Outbox
   readonly #waiting = new Map<number, Waiting>()
   #nextId = 0
   #handling = 0
@@ -58,6 +88,7 @@ export class RpcConnection {
   constructor(stream: Duplex, options: RpcOptions) {
     this.#stream = stream
     this.#options = { ...defaults, ...options }
+    this.#outbox = new Outbox(stream, this.#options.unsentBytesMax)
     const decoder = new FrameDecoder(this.#options.frameBytesMax)
     stream.on('data', (chunk: Buffer) => this.#receive(decoder, chunk))
     stream.on('error', (error) => {
@@ -82,10 +113,9 @@ export class RpcConnection {
    * @throws {RpcBusy} when too much is under way; {RpcClosed} when the connection is or gets closed
    */
   async call(method: string, params: unknown, timeoutMs: number): Promise<unknown> {
-    const { inFlightMax, unsentBytesMax, clock, frameBytesMax } = this.#options
-    if (this.#stopping || this.#stream.destroyed || !this.#stream.writable) throw new RpcClosed(this.#reason)
+    const { inFlightMax, clock, frameBytesMax } = this.#options
+    if (!this.#isOpen()) throw new RpcClosed(this.#reason)
     if (this.#waiting.size >= inFlightMax) throw new RpcBusy(`${inFlightMax} calls are under way`)
-    if (this.#stream.writableLength > unsentBytesMax) throw new RpcBusy('the other end does not read')
 
     const id = this.#nextId++
     const frame = encodeFrame({ id, method, params }, frameBytesMax)
@@ -95,8 +125,24 @@ export class RpcConnection {
         reject(new RpcTimeout(method, timeoutMs))
       })
       this.#waiting.set(id, { resolve, reject, timer })
-      this.#stream.write(frame)
+      if (this.#outbox.send(frame, this.#isUrgent(method))) return
+      this.#waiting.delete(id)
+      timer.cancel()
+      reject(new RpcBusy('the other end does not read'))
     })
+  }
+
+  /**
+   * Tells the other end, without an answer and without knowing whether it arrives.
+   * @returns  false when nothing was sent: too much waits for the other end already, or the connection is closed
+   * @throws {RpcProtocol} when the message is longer than a frame may be
+   */
+  notify(method: string, params: unknown): boolean {
+    if (!this.#isOpen()) return false
+    return this.#outbox.send(
+      encodeFrame({ method, params }, this.#options.frameBytesMax),
+      this.#isUrgent(method),
+    )
   }
 
   /**
@@ -112,8 +158,18 @@ export class RpcConnection {
     timer.cancel()
   }
 
+  #isOpen(): boolean {
+    return !this.#stopping && !this.#stream.destroyed && this.#stream.writable
+  }
+
+  #isUrgent(method: string): boolean {
+    return this.#options.urgent.has(method)
+  }
+
   #end(): void {
-    this.#stream.end(() => this.#stream.destroy())
+    // Not destroyed at once: what the other end has sent and is not read yet would make the system take back what
+    // it has not read either, answers included. It ends its side too, and that closes both.
+    this.#outbox.end()
   }
 
   #receive(decoder: FrameDecoder, chunk: Buffer): void {
@@ -128,11 +184,13 @@ export class RpcConnection {
   #accept(received: unknown): void {
     const parsed = message.safeParse(received)
     if (!parsed.success) throw new RpcProtocol('expected a request or an answer', parsed.error)
-    if ('method' in parsed.data) void this.#handle(parsed.data)
-    else this.#settle(parsed.data)
+    const { data } = parsed
+    if (!('method' in data)) this.#settle(data)
+    else if (data.id === undefined) this.#options.receive(data.method, data.params)
+    else void this.#handle(data.id, data.method, data.params)
   }
 
-  async #handle({ id, method, params }: { id: number; method: string; params?: unknown }): Promise<void> {
+  async #handle(id: number, method: string, params: unknown): Promise<void> {
     if (this.#handling >= this.#options.inFlightMax) {
       this.#send({
         id,
@@ -169,13 +227,10 @@ export class RpcConnection {
   /** Sends an answer. An end that asks but does not take its answers is cut off rather than kept in memory. */
   #send(answer: object): void {
     if (this.#stream.destroyed || !this.#stream.writable) return
-    const { unsentBytesMax, frameBytesMax } = this.#options
-    if (this.#stream.writableLength > unsentBytesMax) {
-      this.#reason ??= new RpcBusy('the other end does not read')
-      this.#stream.destroy()
-      return
-    }
-    this.#stream.write(this.#frame(answer as { id: number }, frameBytesMax))
+    const frame = this.#frame(answer as { id: number }, this.#options.frameBytesMax)
+    if (this.#outbox.send(frame, frame.length <= urgentAnswerBytesMax)) return
+    this.#reason ??= new RpcBusy('the other end does not read')
+    this.#stream.destroy()
   }
 
   #frame(answer: { id: number }, frameBytesMax: number): Buffer {

@@ -136,4 +136,43 @@ describe('an rpc connection', () => {
     const { asking } = pair(() => 'x'.repeat(1000), { frameBytesMax: 300 })
     expect((await thrown(asking.call('big', null, 1000))).message).to.match(/longer than the 300/)
   })
+
+  it('carries notices in their order, which have no answer', async () => {
+    const [a, b] = duplexPair()
+    const heard: unknown[] = []
+    const telling = new RpcConnection(a, { clock: systemClock, handle: refuseAll })
+    new RpcConnection(b, {
+      clock: systemClock,
+      handle: () => heard.length,
+      receive: (method, params) => heard.push([method, params]),
+    })
+    for (let i = 0; i < 1000; i++) expect(telling.notify('n', i)).to.equal(true)
+    expect(await telling.call('count', null, 1000)).to.equal(1000)
+    expect(heard).to.deep.equal(Array.from({ length: 1000 }, (_, i) => ['n', i]))
+  })
+
+  it('closes on a notice where none is expected, and on one that its receiver throws on', async () => {
+    for (const receive of [undefined, () => expect.fail('never heard of it')]) {
+      const [a, b] = duplexPair()
+      const telling = new RpcConnection(a, { clock: systemClock, handle: refuseAll })
+      const told = new RpcConnection(b, {
+        clock: systemClock,
+        handle: refuseAll,
+        ...(receive && { receive }),
+      })
+      telling.notify('hey', null)
+      expect(await told.closed).to.be.instanceOf(Error)
+      await telling.stop(0)
+      expect(telling.notify('hey', null)).to.equal(false)
+    }
+  })
+
+  it('refuses what has no room while the other end does not read', async () => {
+    const [a] = duplexPair()
+    const asking = new RpcConnection(a, { clock: systemClock, handle: refuseAll, unsentBytesMax: 100_000 })
+    let told = 0
+    while (told < 1000 && asking.notify('x', 'x'.repeat(10_000))) told++
+    expect(told).to.be.within(9, 100)
+    expect((await thrown(asking.call('x', 'x'.repeat(10_000), 1000))).code).to.equal('rpc-busy')
+  })
 })
