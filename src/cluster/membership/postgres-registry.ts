@@ -83,6 +83,18 @@ export class PostgresRegistry implements Registry {
     return value
   }
 
+  async credentials(offered: string): Promise<{ readonly id: string; readonly secret: string }> {
+    const { primary } = this.#database
+    await sql`
+      insert into cluster (id, secret)
+      select coalesce((select body::jsonb ->> 'cluster' from events where position = 0), gen_random_uuid()::text), ${offered}
+      on conflict do nothing`.execute(primary)
+    const query = sql<{ id: string; secret: string }>`select id, secret from cluster`
+    const [row] = (await query.execute(primary)).rows
+    if (!row) throw new DatastoreError('the secret of the cluster is gone')
+    return row
+  }
+
   async rows(): Promise<readonly RegisteredNode[]> {
     const query = sql<RegisteredNode>`
       select name, cluster_listening_address as address, status, life, applied,

@@ -54,6 +54,11 @@ export interface Registry {
   beat(name: string, life: Position, applied: Position): Promise<Beat>
   /** The node itself announces its leave, then that it is gone. Nothing happens when its life is over. */
   leave(name: string, life: Position, status: 'leaving' | 'left'): Promise<void>
+  /**
+   * The cluster's id, from the genesis of its log, and its secret: `offered` if it has none yet. The right to join is
+   * the right to read the datastore.
+   */
+  credentials(offered: string): Promise<{ readonly id: string; readonly secret: string }>
   /** False when there is no such node. */
   forceLeave(name: string): Promise<boolean>
   /** All rows, newest registration first. */
