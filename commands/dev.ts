@@ -1,13 +1,20 @@
+import { Flags } from '@oclif/core'
 import { TroopCommand } from './troop-command.ts'
 
+/** Each is a process with a Postgres pool of its own: more than this is a load test of the machine. */
+const nodesMax = 20
+
 export class Dev extends TroopCommand {
-  static override summary = 'Run a gateway to try things on: in the foreground, with an upstream beside it.'
+  static override summary = 'Run a cluster to try things on: in the foreground, with an upstream beside it.'
   static override description =
     'Uses the usual ports, or free ones where they are taken, and keeps its data in ~/.troop. Ctrl-C stops everything.'
+  static override flags = {
+    nodes: Flags.integer({ description: 'how many nodes', default: 3, min: 1, max: nodesMax }),
+  }
 
   override async run(): Promise<void> {
-    await this.parse(Dev)
+    const { flags } = await this.parse(Dev)
     const { runDev } = await import('../src/dev/dev.ts')
-    await runDev({ print: (line) => this.printer.plain(line), env: process.env })
+    await runDev({ nodes: flags.nodes, print: (line) => this.printer.plain(line), env: process.env })
   }
 }

@@ -31,3 +31,10 @@ export class NoAnswer extends TroopError {
     super('no-answer', 'nobody answered', { hint: 'use --yes where nobody can' })
   }
 }
+
+/** No node of the cluster, present or past, has the name. */
+export class NodeUnknown extends TroopError {
+  constructor(name: string) {
+    super('node-unknown', `there is no node ${name} in this cluster`, { hint: 'troop cluster members' })
+  }
+}

@@ -1,6 +1,9 @@
 // The commands, by the words that a person types; oclif writes a blank between them as a colon. All are loaded with
 // every call, so what is big, the node itself above all, is imported by a command when it runs.
 import { Check } from './check.ts'
+import { ClusterForceLeave } from './cluster/force-leave.ts'
+import { ClusterKeygen } from './cluster/keygen.ts'
+import { ClusterMembers } from './cluster/members.ts'
 import { Dev } from './dev.ts'
 import { MigrationsList } from './migrations/list.ts'
 import { MigrationsReset } from './migrations/reset.ts'
@@ -21,6 +24,9 @@ export const commands = {
   quit: Quit,
   status: Status,
   check: Check,
+  'cluster:members': ClusterMembers,
+  'cluster:force-leave': ClusterForceLeave,
+  'cluster:keygen': ClusterKeygen,
   'migrations:list': MigrationsList,
   'migrations:up': MigrationsUp,
   'migrations:reset': MigrationsReset,

@@ -19,6 +19,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     db,
   )
 
+  // What nodes prove to each other that they are of this cluster, when the configuration gives no key. No node caches
+  // it and no event shows it.
+  await sql`
+    create table cluster (one boolean primary key default true check (one), id text not null, secret text not null)`.execute(
+    db,
+  )
+
   // A node's life is the position of its registration, which is known when the registration commits and not before.
   // This fires after log_change, by its name; the row is locked by the registration already, and `life` is not
   // watched, so nothing new is locked or logged.
@@ -42,6 +49,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
-  await sql`drop table nodes`.execute(db)
+  await sql`drop table nodes, cluster`.execute(db)
   await sql`drop function log_change_life()`.execute(db)
 }

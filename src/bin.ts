@@ -35,7 +35,10 @@ async function loadCommands(): Promise<Config> {
   const pjson = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const target = compiled ? './dist/commands/index.js' : './commands/index.ts'
   const commands = { ...pjson.oclif.commands, target }
-  const topics = { migrations: { description: "The datastore's schema: list, up, reset." } }
+  const topics = {
+    cluster: { description: 'The nodes that share the datastore: members, force-leave, keygen.' },
+    migrations: { description: "The datastore's schema: list, up, reset." },
+  }
   return Config.load({ root, pjson: { ...pjson, oclif: { ...pjson.oclif, commands, topics, plugins: [] } } })
 }
 

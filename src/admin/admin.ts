@@ -13,6 +13,7 @@ import { PluginShapes } from './plugin-shapes.ts'
 import { send } from './reply.ts'
 import { addApiRoutes } from './routes/apis.ts'
 import { addCacheRoutes, type NodeCache } from './routes/cache.ts'
+import { addClusterRoutes, type ClusterView } from './routes/cluster.ts'
 import { addConsumerRoutes } from './routes/consumers.ts'
 import { addInformationRoutes, type Information, type ServerCounters } from './routes/information.ts'
 import { addPluginRoutes } from './routes/plugins.ts'
@@ -21,6 +22,7 @@ export interface AdminOptions extends CrudOptions, Information, GuardOptions {
   /** What this node has, in the order in which it is shown. */
   readonly plugins: readonly Plugin[]
   readonly cache: NodeCache
+  readonly cluster: ClusterView
   readonly clock: Clock
 }
 
@@ -52,6 +54,7 @@ function createRouter(options: AdminOptions): Router {
   addConsumerRoutes(tools, pluginEntities)
   addPluginRoutes(tools, plugins, shapes)
   addCacheRoutes(tools, cache)
+  addClusterRoutes(tools, options.cluster)
   return router
 }
 

@@ -5,7 +5,6 @@ import { codeOf } from '../base/errors.ts'
 import type { JsonObject, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
-import type { Stamp } from '../base/stamp.ts'
 import type { Entity } from '../entities/define.ts'
 import { Invalid } from '../entities/errors.ts'
 import { toReply } from '../entities/reply.ts'
@@ -31,8 +30,20 @@ export interface CrudOptions {
   readonly store: Store
   readonly random: Random
   readonly logger: Logger
-  /** Resolves once this node serves everything up to `stamp`. */
-  readonly publish: (stamp: Stamp) => Promise<void>
+  /**
+   * Makes a committed write known: applied by this node, then by the others, which are waited for as long as `waitMs`.
+   * @throws when not even this node could apply it
+   */
+  readonly publish: (written: Pick<Written, 'stamp' | 'nodes'>, waitMs: number) => Promise<Published>
+  /** The longest that a write waits for other nodes. */
+  readonly ackTimeoutMs: number
+}
+
+/** Who has a write by the time of its answer. */
+export interface Published {
+  readonly applied: number
+  readonly of: number
+  readonly lagging: readonly string[]
 }
 
 /** Handlers of one collection; those of items are told which one by `where`. */
@@ -46,7 +57,7 @@ export interface Crud {
   remove(ctx: RouterContext, collection: Collection, where: Filter): Promise<void>
 }
 
-export function createCrud({ store, random, logger, publish }: CrudOptions): Crud {
+export function createCrud({ store, random, logger, publish, ackTimeoutMs }: CrudOptions): Crud {
   const check = (collection: Collection, input: JsonObject, task: Task): Row => {
     const attributes = 'current' in task ? { ...task.current, ...input } : input
     const shape = collection.shapeOf?.(attributes) ?? collection.entity
@@ -74,13 +85,17 @@ export function createCrud({ store, random, logger, publish }: CrudOptions): Cru
   }
 
   const answer = async (ctx: RouterContext, entity: Entity, written: Written): Promise<void> => {
-    const { operation, row, stamp } = written
+    const { operation, row, stamp, nodes } = written
     ctx.set('X-Troop-Position', String(stamp.position))
-    await publish(stamp).catch((error: unknown) => {
+    try {
+      const { applied, of, lagging } = await publish(written, waitMsOf(ctx, ackTimeoutMs))
+      ctx.set('X-Troop-Applied', `${applied}/${of}`)
+      if (lagging.length > 0) ctx.set('X-Troop-Lagging', lagging.join(', '))
+    } catch (error) {
       // The write stands, so the answer can't be an error; it says instead that not even this node has it.
       logger.warn('a committed write is not applied here yet', { position: stamp.position, error })
-      ctx.set('X-Troop-Applied', '0/1')
-    })
+      ctx.set('X-Troop-Applied', `0/${Math.max(nodes.length, 1)}`)
+    }
     if (operation === 'delete') ctx.status = 204
     else send(ctx, operation === 'create' ? 201 : 200, toReply(entity, row))
   }
@@ -132,7 +147,7 @@ export function createCrud({ store, random, logger, publish }: CrudOptions): Cru
   }
 }
 
-function parametersOf(ctx: RouterContext): Promise<JsonObject> {
+export function parametersOf(ctx: RouterContext): Promise<JsonObject> {
   return readParameters(ctx.req, ctx.querystring)
 }
 
@@ -161,4 +176,11 @@ export function whereNamed({ alias = 'id' }: Entity, name: string): Filter {
 export function whereId(id: string): Filter {
   if (!isUuid(id)) throw new Invalid({ id: notUuid(id) })
   return { id }
+}
+
+/** What `X-Troop-Wait` asks for: `all` (the default), `none`, or milliseconds; never longer than the setting. */
+function waitMsOf(ctx: RouterContext, mostMs: number): number {
+  const asked = ctx.get('X-Troop-Wait').trim().toLowerCase()
+  if (asked === 'none') return 0
+  return /^\d+$/.test(asked) ? Math.min(Number(asked), mostMs) : mostMs
 }

@@ -320,7 +320,6 @@ export const settings = {
     default: '0.0.0.0:7946',
     reload: false,
     help: 'Where other nodes connect.',
-    inert: notBefore,
   },
   cluster_listen_rpc: {
     type: 'ip-address',
@@ -333,7 +332,6 @@ export const settings = {
     default: true,
     reload: false,
     help: 'Whether the node joins the others that are registered in the datastore.',
-    inert: notBefore,
   },
   'cluster.advertise': {
     type: 'ip-address',
@@ -349,7 +347,6 @@ export const settings = {
     secret: true,
     reload: false,
     help: 'Key of the traffic between nodes, 16 or 32 bytes in base64, or a list: the first is used, all are accepted. Without one, nodes use a secret that is kept in the datastore.',
-    inert: notBefore,
   },
   'cluster.profile': {
     type: 'text',
@@ -357,7 +354,6 @@ export const settings = {
     choices: ['wan', 'lan', 'local'],
     reload: false,
     help: 'Timing of failure detection: `wan` tolerates slow links and notices failures later, `local` the reverse.',
-    inert: notBefore,
   },
   'cluster.ttl_on_failure': {
     type: 'number',
@@ -373,7 +369,6 @@ export const settings = {
     minimum: '1ms',
     reload: true,
     help: 'How long a write waits for all registered nodes. Longer makes more answers complete and slow nodes felt by writers.',
-    inert: notBefore,
   },
   'cluster.heartbeat_interval': {
     type: 'duration',

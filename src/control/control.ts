@@ -36,6 +36,18 @@ export const reloaded = z.object({
 })
 export type Reloaded = z.infer<typeof reloaded>
 
+/** A member of the cluster, as the node knows it. */
+export const knownMember = z.object({
+  name: z.string(),
+  address: z.string(),
+  status: z.string(),
+  /** Position of its registration. */
+  life: z.int(),
+})
+export type KnownMember = z.infer<typeof knownMember>
+
+export const forcedLeave = z.object({ name: z.string().min(1), prune: z.boolean() })
+
 /** What node carries out. `stop` and `quit` answer at once; the process ending is the rest of the answer. */
 export interface ControlMethods {
   status(): NodeStatus | Promise<NodeStatus>
@@ -43,6 +55,9 @@ export interface ControlMethods {
   reload(): Promise<Reloaded>
   stop(): void
   quit(): void
+  members(): readonly KnownMember[]
+  /** False when no node has the name. */
+  forceLeave(order: z.infer<typeof forcedLeave>): Promise<boolean>
 }
 
 /** Said first on every connection. */
@@ -55,6 +70,9 @@ export interface ControlClient {
   reload(): Promise<Reloaded>
   stop(): Promise<void>
   quit(): Promise<void>
+  members(): Promise<readonly KnownMember[]>
+  /** Makes a node leave for good; false when none has the name. With `prune` it is not listed any more either. */
+  forceLeave(name: string, prune: boolean): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -79,7 +97,8 @@ export async function connectControl(file: string, clock: Clock): Promise<Contro
       throw new Error('a node has nothing to ask of its command line')
     },
   })
-  const call = (method: string, timeoutMs = answerTimeoutMs) => connection.call(method, undefined, timeoutMs)
+  const call = (method: string, timeoutMs = answerTimeoutMs, params?: unknown) =>
+    connection.call(method, params, timeoutMs)
   try {
     await connection.call('hello', { token, protocol: 1 }, answerTimeoutMs)
   } catch (error) {
@@ -91,6 +110,9 @@ export async function connectControl(file: string, clock: Clock): Promise<Contro
     reload: async () => reloaded.parse(await call('reload', reloadTimeoutMs)),
     stop: async () => void (await call('stop')),
     quit: async () => void (await call('quit')),
+    members: async () => z.array(knownMember).parse(await call('members')),
+    forceLeave: async (name, prune) =>
+      z.boolean().parse(await call('forceLeave', answerTimeoutMs, { name, prune })),
     close: () => connection.stop(),
   }
 }

@@ -4,7 +4,7 @@ import type { Address } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { RpcConnection } from '../rpc/rpc.ts'
-import { type ControlMethods, hello } from './control.ts'
+import { type ControlMethods, forcedLeave, hello } from './control.ts'
 import { ControlRefused, ControlUnknown } from './errors.ts'
 import { sameToken } from './token.ts'
 
@@ -58,9 +58,14 @@ export async function createControlServer(options: ControlServerOptions): Promis
 
 /** One connection: hello with the token first, then commands. */
 function serve(socket: Socket, { token, methods, logger, clock }: ControlServerOptions): RpcConnection {
-  const commands = new Map<string, () => unknown>(
-    (['status', 'reload', 'stop', 'quit'] as const).map((name) => [name, () => methods[name]()]),
-  )
+  const commands = new Map<string, (params: unknown) => unknown>([
+    ['status', () => methods.status()],
+    ['reload', () => methods.reload()],
+    ['stop', () => methods.stop()],
+    ['quit', () => methods.quit()],
+    ['members', () => methods.members()],
+    ['forceLeave', (params) => methods.forceLeave(forcedLeave.parse(params))],
+  ])
   let welcome = false
   const connection = new RpcConnection(socket.setNoDelay(true), {
     clock,
@@ -77,7 +82,7 @@ function serve(socket: Socket, { token, methods, logger, clock }: ControlServerO
       }
       const command = commands.get(method)
       if (!command) throw new ControlUnknown(method)
-      return command()
+      return command(params)
     },
   })
   const timer = clock.after(helloTimeoutMs, () => {

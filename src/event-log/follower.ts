@@ -42,6 +42,9 @@ const retry: BackoffOptions = { firstMs: 50, mostMs: 5000 }
  */
 const aheadMax = 64
 
+/** What is offered late was sent seconds ago at the most: at a thousand changes a second this is as long. */
+const pastMax = 4096
+
 export class Follower {
   readonly #parts: FollowerParts
   #applied: Stamp = nothing
@@ -56,6 +59,8 @@ export class Follower {
   #wake = new AbortController()
   /** Digests that were read at positions above `applied`, to be compared there. */
   readonly #ahead = new Map<Position, string>()
+  /** Digests at the ends of the transactions that were applied last. */
+  readonly #past = new Map<Position, string>()
   readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
   readonly #caughtUp = Promise.withResolvers<void>()
   readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
@@ -77,6 +82,11 @@ export class Follower {
   /** Up to where the log is applied; everything served is at least that new. Position -1 before the first load. */
   applied(): Stamp {
     return this.#applied
+  }
+
+  /** The digest at the end of a transaction that was applied not long ago; undefined for what is older. */
+  digestAt(position: Position): string | undefined {
+    return this.#past.get(position)
   }
 
   counts(): FollowerCounts {
@@ -134,6 +144,30 @@ export class Follower {
     }
   }
 
+  /**
+   * Takes what another node has pulled. Verified like what the log itself answers; the position of a digest that does
+   * not fit is of another history, and everything is loaded anew.
+   *
+   * @param events  whole transactions, in order
+   * @returns       `applied`; `known` when all of it was applied before; `gap` when something before it is missing,
+   *                or nothing can be taken now: then it is to be pulled
+   */
+  offer(events: readonly LogEvent[]): 'applied' | 'known' | 'gap' | 'other-history' {
+    const last = events.at(-1)
+    if (!last || this.#state !== 'following' || this.#mustLoad()) return 'gap'
+    if (last.position <= this.#applied.position) return this.#judgeKnown(last)
+    const news = events.filter(({ position }) => position > this.#applied.position)
+    if (news[0]?.position !== this.#applied.position + 1) return 'gap'
+    if (!continues(this.#applied, news)) {
+      this.reset('other-history')
+      return 'other-history'
+    }
+    this.#apply(news, false)
+    if (!this.#mustLoad()) return 'applied'
+    this.#act()
+    return 'gap'
+  }
+
   /** Forgets all and loads anew. */
   reset(reason: string): void {
     this.#wake.abort()
@@ -150,6 +184,15 @@ export class Follower {
 
   #mustLoad(): boolean {
     return this.#loading || this.#loadReason !== undefined
+  }
+
+  /** Digests of the past are kept for a while; of what is older nothing can be said. */
+  #judgeKnown({ position, digest }: LogEvent): 'known' | 'gap' | 'other-history' {
+    const known = this.#past.get(position)
+    if (known === undefined) return 'gap'
+    if (known === digest) return 'known'
+    this.reset('other-history')
+    return 'other-history'
   }
 
   #act(): void {
@@ -186,6 +229,7 @@ export class Follower {
       this.#loading = false
       this.#pullWanted = true
       this.#ahead.clear()
+      this.#past.clear()
       this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
       this.#advance(stamp)
       this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })
@@ -212,7 +256,12 @@ export class Follower {
     if (page.kind === 'jump') this.#loadReason = page.reason
     else if (page.kind === 'other-history' || !continues(from, page.events))
       this.#loadReason = 'other-history'
-    else this.#apply(page.events, page.more)
+    // What was offered while the page was on its way is applied already.
+    else
+      this.#apply(
+        page.events.filter(({ position }) => position > this.#applied.position),
+        page.more,
+      )
     return this.#loadReason === undefined
   }
 
@@ -245,6 +294,8 @@ export class Follower {
 
   #advance(stamp: Stamp): void {
     this.#applied = stamp
+    this.#past.set(stamp.position, stamp.digest)
+    if (this.#past.size > pastMax) this.#past.delete(this.#past.keys().next().value as Position)
     for (const [position, digest] of this.#ahead) {
       if (position > stamp.position) continue
       this.#ahead.delete(position)

@@ -1,10 +1,11 @@
 // The node's main thread, joined: the store, the log that is followed, and the catalog that is kept right by it.
 
+import type { Address } from '../base/address.ts'
 import type { Resources } from '../base/resources.ts'
-import type { Position, Stamp } from '../base/stamp.ts'
+import type { Position } from '../base/stamp.ts'
 import { AgentCatalog } from '../catalog/agent-catalog.ts'
-import { Cluster } from '../cluster/cluster.ts'
-import type { NodeIdentity } from '../cluster/membership/registry.ts'
+import { Cluster, type ClusterOptions } from '../cluster/cluster.ts'
+import type { Delivered } from '../cluster/delivery/acknowledgements.ts'
 import type { Database } from '../database/database.ts'
 import { api } from '../entities/api.ts'
 import type { Entity } from '../entities/define.ts'
@@ -14,19 +15,19 @@ import { Listener } from '../event-log/listener.ts'
 import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
 import { Pull, type Reachability } from '../event-log/pull.ts'
 import { PostgresStore } from '../store/postgres-store.ts'
-import type { Store } from '../store/store.ts'
+import type { Store, Written } from '../store/store.ts'
 import type { Surroundings } from './datastore.ts'
 import { observedStore } from './observed-store.ts'
+import { RecentTransactions } from './recent-transactions.ts'
 
 export interface AgentOptions {
   readonly database: Database
   readonly entities: readonly Entity[]
   readonly heartbeatIntervalMs: number
-  /** This node, as it registers. */
-  readonly identity: NodeIdentity
-  readonly purgeOnJoin: 'all' | 'self'
-  /** Gives this node another name, kept over restarts. */
-  readonly rename: () => Promise<string>
+  readonly cluster: Pick<
+    ClusterOptions,
+    'listen' | 'identify' | 'rename' | 'encrypt' | 'profile' | 'autoJoin' | 'purgeOnJoin'
+  >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
   readonly surroundings: Surroundings
@@ -42,21 +43,29 @@ export class Agent {
   readonly store: Store
   readonly catalog: AgentCatalog
   readonly cluster: Cluster
+  readonly #recent = new RecentTransactions()
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
 
-  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, surroundings, ...place }: AgentOptions) {
+  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, cluster, surroundings }: AgentOptions) {
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
     const log = new PostgresEventLog(database)
     const store = new PostgresStore(database)
     this.cluster = new Cluster({
-      ...place,
+      ...cluster,
       database,
       log,
-      applied: () => this.#follower.applied().position,
+      // Made below, of what is made here; nothing is asked of it before it is there.
+      applier: {
+        applied: () => this.#follower.applied(),
+        offer: (events) => this.#follower.offer(events),
+        reach: (position, limitMs) => this.#follower.reach(position, limitMs),
+        digestAt: (position) => this.#follower.digestAt(position),
+      },
       clock,
+      random,
       logger: surroundings.logger.scope('cluster'),
     })
     this.catalog = new AgentCatalog({
@@ -77,6 +86,7 @@ export class Agent {
     const subscriber: Subscriber = {
       apply: (events) => {
         this.catalog.apply(events)
+        this.#recent.add(events)
         if (this.cluster.notice(events)) this.catalog.proveAnew()
       },
       load: (reason) => this.catalog.load(reason),
@@ -100,20 +110,25 @@ export class Agent {
    * Listens, registers, loads, and catches up with the log; in this order, so that nothing falls between: an event
    * before the registration is in the load, and who writes one after it knows of this node.
    */
-  async start(resources: Resources): Promise<void> {
+  async start(resources: Resources): Promise<Address> {
     resources.own('listener', this.#listener)
     await this.#listener.start()
-    resources.add('registration', () => this.cluster.leave('left'))
-    await this.cluster.register()
+    const bound = await this.cluster.start(resources)
     resources.own('follower', this.#follower)
     await this.#follower.start()
     resources.own('pull', this.#pull)
     this.#pull.start()
+    return bound
   }
 
-  /** Resolves once this node serves nothing older than `stamp`. @throws {NotReached} */
-  async publish(stamp: Stamp): Promise<void> {
+  /**
+   * Makes a committed change known: applies it here, then hands it to the others.
+   * @param waitMs  how long to wait for the others' acknowledgements
+   * @throws {NotReached} when not even this node could apply it
+   */
+  async publish({ stamp, nodes }: Pick<Written, 'stamp' | 'nodes'>, waitMs: number): Promise<Delivered> {
     await this.#follower.reach(stamp.position, applyLimitMs)
+    return this.cluster.deliver({ stamp, recipients: nodes }, this.#recent.get(stamp.position), waitMs)
   }
 
   /** What is applied; null before the first load. */

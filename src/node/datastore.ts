@@ -8,9 +8,16 @@ import type { Resources } from '../base/resources.ts'
 import type { Config } from '../config/config.ts'
 import { Database, type DatabaseOptions } from '../database/database.ts'
 import { defaultEmbeddedDir, EmbeddedPostgres } from '../database/embedded.ts'
-import { coreModule, type MigrationModule, migrateUp, requirePostgres15 } from '../database/migrate.ts'
+import {
+  coreModule,
+  type MigrationModule,
+  type MigrationReport,
+  migrateUp,
+  requirePostgres15,
+} from '../database/migrate.ts'
 import type { Plugin } from '../plugins/plugin.ts'
 
+/** Parts that everything of a node shares. */
 export interface Surroundings {
   readonly clock: Clock
   readonly random: Random
@@ -40,13 +47,14 @@ export async function openDatastore(
   postgres: Config['postgres'],
   { clock, random, logger }: Surroundings,
   resources: Resources,
+  signal?: AbortSignal,
 ): Promise<Datastore> {
   const { poolSize, connectTimeoutMs, queryTimeoutMs, readUrl } = postgres
   const common = { poolSize, connectTimeoutMs, queryTimeoutMs }
   if (postgres.embedded) {
     const dir = postgres.embeddedDir ?? (await defaultEmbeddedDir())
     const server = resources.own('embedded postgres', new EmbeddedPostgres({ dir, clock, random, logger }))
-    const address = await server.start()
+    const address = await server.start(signal)
     return {
       options: { ...address, ...common, readUrl },
       description: `embedded postgres on port ${address.port} in ${dir}`,
@@ -69,15 +77,17 @@ export async function migrateDatastore(
   plugins: readonly Plugin[],
   { clock, logger }: Surroundings,
   report: (line: string) => void,
+  signal?: AbortSignal,
 ): Promise<void> {
   // A pool of its own: its statements may take long, and it is closed when they are done.
   const database = new Database({ ...options, poolSize: 2, queryTimeoutMs: migrationStatementMs }, { logger })
   try {
     await requirePostgres15(database.primary)
-    await migrateUp(database.primary, migrationModules(plugins), clock, {
+    const progress: MigrationReport = {
       migrating: (module) => report(`Migrating ${module} (postgres)`),
       migrated: (module, migration) => report(`${module} migrated up to: ${migration}`),
-    })
+    }
+    await migrateUp(database.primary, migrationModules(plugins), clock, progress, signal)
   } finally {
     await database.stop()
   }

@@ -96,7 +96,6 @@ class Node implements RunningNode {
   #ending: Promise<void> | undefined
   // What `start` opens, in this order.
   #log!: LogFile
-  #identity!: NodeIdentity
   #surroundings!: Surroundings
   #datastore!: Datastore
   #agent!: Agent
@@ -172,37 +171,42 @@ class Node implements RunningNode {
     this.#resources.add('log', () => this.#log.flush())
     this.#surroundings = { clock: systemClock, random: systemRandom, logger: this.#log.logger }
     this.#handleSignals()
-    this.#identity = await this.#identify(config)
     await requireFreePorts({
       proxy_listen: config.proxy.listen,
       admin_api_listen: config.admin.listen,
+      cluster_listen: config.cluster.listen,
       cluster_listen_rpc: config.cluster.listenRpc,
     })
   }
 
-  async #identify({ cluster }: Config): Promise<NodeIdentity> {
-    const { address, loopbackOnly } = advertisedAddress(
-      cluster.advertise,
-      cluster.listen,
-      networkInterfaces(),
-    )
-    if (loopbackOnly) this.#options.report('no address but 127.0.0.1 was found; cluster.advertise sets one')
-    const advertised = formatAddress(address)
-    const name = await keepName(this.#dir.nameFile, newNodeName(advertised), systemRandom)
-    const ttlSeconds = Math.round(cluster.ttlOnFailureMs / 1000)
-    return { name, address: advertised, version: this.#version, ttlSeconds }
+  /** @param port  on which this node really listens for others */
+  async #identify(port: number): Promise<NodeIdentity> {
+    const { advertise, listen, ttlOnFailureMs } = this.#config.cluster
+    const found = advertisedAddress(advertise, { ...listen, port }, networkInterfaces())
+    if (found.loopbackOnly)
+      this.#options.report('no address but 127.0.0.1 was found; cluster.advertise sets one')
+    const address = formatAddress(found.address)
+    const name = await keepName(this.#dir.nameFile, newNodeName(address), systemRandom)
+    return { name, address, version: this.#version, ttlSeconds: Math.round(ttlOnFailureMs / 1000) }
+  }
+
+  async #rename(): Promise<string> {
+    const { address } = await this.#identify(Number(this.#listeners.cluster_listen?.split(':').at(-1)))
+    return replaceName(this.#dir.nameFile, newNodeName(address), systemRandom)
   }
 
   async #openDatastore(): Promise<void> {
+    const { signal } = this.#interrupt
     const { config, configPath, report } = this.#options
     this.#plugins = await loadPlugins(config.customPlugins, configPath)
-    this.#datastore = await openDatastore(config.postgres, this.#surroundings, this.#resources)
+    this.#datastore = await openDatastore(config.postgres, this.#surroundings, this.#resources, signal)
     report(`database...........${this.#datastore.description}`)
-    await migrateDatastore(this.#datastore, this.#plugins, this.#surroundings, report)
+    await migrateDatastore(this.#datastore, this.#plugins, this.#surroundings, report, signal)
   }
 
   async #openAgent(): Promise<void> {
     const { logger } = this.#surroundings
+    const { cluster } = this.#config
     const database = new Database(this.#datastore.options, { logger: logger.scope('database') })
     this.#resources.add('database', () => {
       // A query that a silent server does not answer is not waited for.
@@ -214,15 +218,21 @@ class Node implements RunningNode {
     this.#agent = new Agent({
       database,
       entities: entitiesOf(this.#plugins),
-      heartbeatIntervalMs: this.#config.cluster.heartbeatIntervalMs,
-      identity: this.#identity,
-      purgeOnJoin: this.#config.cluster.purgeOnJoin,
-      rename: () => replaceName(this.#dir.nameFile, newNodeName(this.#identity.address), systemRandom),
+      heartbeatIntervalMs: cluster.heartbeatIntervalMs,
+      cluster: {
+        listen: cluster.listen,
+        identify: (port) => this.#identify(port),
+        rename: () => this.#rename(),
+        encrypt: cluster.encrypt,
+        profile: cluster.profile,
+        autoJoin: cluster.autoJoin,
+        purgeOnJoin: cluster.purgeOnJoin,
+      },
       cacheBytes: this.#cacheBytes * agentPart,
       surroundings: this.#surroundings,
     })
     await requirePlugins(this.#plugins, this.#agent.store)
-    await this.#agent.start(this.#resources)
+    this.#listens('cluster_listen', await this.#agent.start(this.#resources))
   }
 
   async #openWorkers(): Promise<void> {
@@ -267,6 +277,11 @@ class Node implements RunningNode {
         reload: () => this.#reload(),
         stop: () => this.stop('stop'),
         quit: () => this.stop('quit'),
+        members: () =>
+          this.#agent.cluster
+            .members()
+            .map(({ name, address, status, life }) => ({ name, address, status, life })),
+        forceLeave: ({ name, prune }) => this.#agent.cluster.forceLeave(name, prune),
       },
       logger: logger.scope('control'),
       clock,
@@ -299,7 +314,7 @@ class Node implements RunningNode {
     const logger = this.#surroundings.logger.scope('node')
     logger.info('stopping', { how })
     // Told while it drains, so that nobody counts on this node; that it has left is told when it has.
-    const told = this.#agent.cluster.leave('leaving')
+    const told = this.#agent.cluster.announceLeave()
     await (how === 'quit' ? this.#workers.drain() : this.#workers.stop())
     await told
     logger.info('stopped')
@@ -355,7 +370,9 @@ class Node implements RunningNode {
     return {
       store: this.#agent.store,
       plugins: this.#plugins,
-      publish: (stamp) => this.#agent.publish(stamp),
+      publish: (written, waitMs) => this.#agent.publish(written, waitMs),
+      ackTimeoutMs: this.#config.cluster.ackTimeoutMs,
+      cluster: this.#agent.cluster,
       cache: this.#cacheView,
       status: () => ({
         connections_active: this.#workers.count('active'),

@@ -126,8 +126,8 @@ export class PostgresStore implements Store {
     actor: string | null,
     work: (trx: Kysely<Tables>) => Promise<Row | null>,
   ): Promise<Written | null> {
-    const { value: row, stamp } = await this.#database.transaction(work, { actor })
-    return row && { row, operation, stamp }
+    const { value: row, stamp, nodes } = await this.#database.transaction(work, { actor })
+    return row && { row, operation, stamp, nodes }
   }
 }
 

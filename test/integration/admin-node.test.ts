@@ -188,6 +188,7 @@ describe('an Admin API', () => {
         async publish() {
           asked.resolve()
           await promise
+          return { applied: 1, of: 1, lagging: [] }
         },
       })
       let answered = false

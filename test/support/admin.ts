@@ -79,7 +79,10 @@ export async function startAdminOnPostgres(
   const published: number[] = []
   const admin = await startAdmin(new PostgresStore(database), {
     plugins: samplePlugins,
-    publish: async ({ position }) => void published.push(position),
+    publish: async ({ stamp }) => {
+      published.push(stamp.position)
+      return { applied: 1, of: 1, lagging: [] }
+    },
     ...options,
   })
   return {
@@ -96,7 +99,9 @@ export async function startAdminOnPostgres(
 
 const defaults: Omit<AdminOptions, 'store'> = {
   plugins: [],
-  publish: async () => {},
+  publish: async () => ({ applied: 1, of: 1, lagging: [] }),
+  ackTimeoutMs: 1000,
+  cluster: { members: () => [], forceLeave: async () => false, joinAt: async () => {} },
   cache: { read: () => undefined, apis: () => undefined, drop() {}, purge() {} },
   status: () => ({
     connections_active: 1,

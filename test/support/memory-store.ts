@@ -124,7 +124,7 @@ export class MemoryStore implements Store {
   #written(operation: Written['operation'], row: Row, actor: string | null): Written {
     this.#position++
     this.actors.push(actor)
-    return { operation, row, stamp: this.#stamp() }
+    return { operation, row, stamp: this.#stamp(), nodes: [] }
   }
 
   #stamp(): Stamp {

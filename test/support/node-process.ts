@@ -105,8 +105,16 @@ export class NodeProcess {
   }
 
   /** A request to the Admin API; an object is sent as JSON. */
-  async ask(method: string, path: string, body?: JsonObject): Promise<Answer> {
-    const init = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+  async ask(
+    method: string,
+    path: string,
+    body?: JsonObject,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
+    const init = body && {
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json', ...headers },
+    }
     return answerOf(await fetch(`${this.admin}${path}`, { method, ...init }))
   }
 

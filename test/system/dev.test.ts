@@ -14,7 +14,7 @@ const run = promisify(execFile)
 describe('troop dev', function () {
   this.timeout(120_000)
 
-  it('prints commands that work as they are, and leaves nothing running after Ctrl-C', async () => {
+  it('runs three nodes, prints commands that work as they are, and leaves nothing running after Ctrl-C', async () => {
     const place = await serverPlace()
     const home = place.root
     const embedded = join(home, 'server')
@@ -24,7 +24,7 @@ describe('troop dev', function () {
     })
     const output = await outputUntil(child, /Ctrl-C stops everything/)
     const commands = [...output.matchAll(/^ {2}(curl .*)$/gm)].map(([, command]) => command as string)
-    expect(commands).to.have.length(3)
+    expect(commands).to.have.length(4)
 
     const answers: string[] = []
     for (const command of commands) answers.push((await run('sh', ['-c', command])).stdout)
@@ -36,6 +36,10 @@ describe('troop dev', function () {
       .and.to.match(/^HTTP\/1.1 401/m)
     // Someone has a key, and calls with it.
     expect(answers[2]).to.include('"x-consumer-username": "bob"')
+    // Who is there.
+    expect(
+      JSON.parse(answers[3] as string).data.map(({ status }: { status: string }) => status),
+    ).to.deep.equal(['alive', 'alive', 'alive'])
 
     const postmaster = join(embedded, 'data', 'postmaster.pid')
     await access(postmaster)

@@ -33,6 +33,7 @@ export class Heartbeat {
   readonly #parts: HeartbeatParts
   #claim: Claim
   #nextWriteMs = Number.NEGATIVE_INFINITY
+  #expired = false
 
   constructor(parts: HeartbeatParts, claim: Claim) {
     this.#parts = parts
@@ -50,15 +51,22 @@ export class Heartbeat {
     const { identity, life } = this.#claim
     const { head, holding } = await registry.beat(identity.name, life, Math.max(applied(), 0))
     // What was lost is claimed again before the next write is put off: should that fail, it is found again.
-    if (holding === 'gone') await this.#restore()
+    if (this.#expired) await this.#renew(holding === 'taken' ? 'taken' : 'forced-out')
+    else if (holding === 'gone') await this.#restore()
     else if (holding !== 'held') await this.#renew(holding)
     this.#nextWriteMs = clock.monotonic() + writeIntervalMs
     return head
   }
 
-  /** Writes with the next read of the head: the log says that the life may be over. */
+  /** Writes with the next read of the head: the life may be over. */
   hurry(): void {
     this.#nextWriteMs = Number.NEGATIVE_INFINITY
+  }
+
+  /** The others take the life for ended, whatever the row says: the next read of the head begins a new one. */
+  expire(): void {
+    this.#expired = true
+    this.hurry()
   }
 
   /** The row vanished, by expiry or by hand, and this node is here: it has missed nothing, and no one need purge. */
@@ -73,6 +81,7 @@ export class Heartbeat {
     const { logger, renew } = this.#parts
     const before = this.#claim
     this.#claim = await renew(before, why)
+    this.#expired = false
     const { identity, life } = this.#claim
     logger.warn('this life of the node was over; it has registered anew', { why, name: identity.name, life })
   }

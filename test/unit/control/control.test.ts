@@ -42,6 +42,8 @@ describe('control', () => {
       reload: async () => ({ applied: ['trusted_ips'], restart: [] }),
       stop: () => void asked.push('stop'),
       quit: () => void asked.push('quit'),
+      members: () => [{ name: 'a', address: '10.0.0.1:7946', status: 'alive', life: 3 }],
+      forceLeave: async ({ name }) => name === 'a',
     }
     const listen = { host: '127.0.0.1', port: 0 }
     server = await createControlServer({ listen, token, methods, logger: silentLogger, clock: systemClock })
@@ -59,6 +61,9 @@ describe('control', () => {
     await client.stop()
     await client.quit()
     expect(asked).to.deep.equal(['stop', 'quit'])
+    expect((await client.members()).map(({ name }) => name)).to.deep.equal(['a'])
+    expect(await client.forceLeave('a', false)).to.equal(true)
+    expect(await client.forceLeave('b', true)).to.equal(false)
     await client.close()
   })
 

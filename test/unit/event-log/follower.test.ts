@@ -42,6 +42,67 @@ describe('event-log/follower', () => {
     expect(follower.applied()).to.deep.equal(log.at(4))
   })
 
+  describe('offered events by another node', () => {
+    it('applies what follows, at once and verified', async () => {
+      const { log, subscriber, follower } = await following()
+      const head = log.append('update', 'update')
+      expect(follower.offer(log.events.slice(2))).to.equal('applied')
+      expect(follower.applied()).to.deep.equal(head)
+      expect(subscriber.positions()).to.deep.equal([2, 3])
+    })
+
+    it('applies only what is new of them, and knows what it has', async () => {
+      const { log, subscriber, follower } = await following()
+      log.append('update')
+      follower.offer(log.events.slice(2))
+      log.append('update')
+      expect(follower.offer(log.events.slice(2))).to.equal('applied')
+      expect(follower.offer(log.events.slice(2))).to.equal('known')
+      expect(subscriber.positions()).to.deep.equal([2, 3])
+    })
+
+    it('takes nothing after a gap', async () => {
+      const { log, subscriber, follower } = await following()
+      log.append('update')
+      log.append('update')
+      expect(follower.offer(log.events.slice(3))).to.equal('gap')
+      expect(subscriber.positions()).to.deep.equal([])
+    })
+
+    it('loads anew when their digests are of another history', async () => {
+      for (const ahead of [true, false]) {
+        const { log, subscriber, follower } = await following()
+        const mine = log.append('update')
+        if (!ahead) await follower.reach(mine.position, 1000)
+        const forged = { ...log.events[2], digest: 'f'.repeat(64) } as (typeof log.events)[number]
+        expect(follower.offer([forged])).to.equal('other-history')
+        await until(() => subscriber.loads.length === 2)
+      }
+    })
+
+    it('applies nothing twice when a pull of the same was under way', async () => {
+      const { log, subscriber, follower } = await following()
+      const sent = Promise.withResolvers<void>()
+      log.append('update')
+      log.delay = () => sent.promise
+      follower.nudge()
+      await until(() => log.reads > 1)
+      expect(follower.offer(log.events.slice(2))).to.equal('applied')
+      log.delay = () => {}
+      sent.resolve()
+      await follower.reach(log.append('update').position, 1000)
+      expect(subscriber.positions()).to.deep.equal([2, 3])
+      expect(subscriber.loads).to.deep.equal(['start'])
+    })
+
+    it('loads anew at a reset among them', async () => {
+      const { log, subscriber, follower } = await following()
+      log.append('reset')
+      expect(follower.offer(log.events.slice(2))).to.equal('gap')
+      await until(() => subscriber.loads.length === 2)
+    })
+  })
+
   it('is at the head when start resolves, although events came during the load', async () => {
     const { log, follower, subscriber } = follow()
     subscriber.load = async () => {

@@ -1,0 +1,52 @@
+// /cluster: who is there, who is to go, and whom to join.
+import { describeError } from '../../base/errors.ts'
+import { parametersOf } from '../crud.ts'
+import { badRequest, notFound } from '../errors.ts'
+import { send } from '../reply.ts'
+import type { RouteTools } from './entity-routes.ts'
+
+/** The cluster as this node knows it; the node's own fits. */
+export interface ClusterView {
+  members(): readonly { readonly name: string; readonly address: string; readonly status: string }[]
+  /** Makes a node leave for good. False when none has the name. */
+  forceLeave(name: string): Promise<boolean>
+  /** Connects to the node at `ip:port`. @throws with a message for people when that fails */
+  joinAt(address: string): Promise<void>
+}
+
+export function addClusterRoutes({ router }: RouteTools, cluster: ClusterView): void {
+  router.get('/cluster', async (ctx) => {
+    const { status } = await parametersOf(ctx)
+    // One page of 0.8's documentation calls it active.
+    const wanted = status === 'active' ? 'alive' : status
+    const data = cluster
+      .members()
+      .filter((member) => wanted === undefined || member.status === wanted)
+      .map(({ name, address, status }) => ({ name, address, status }))
+    send(ctx, 200, { data, total: data.length })
+  })
+
+  router.delete('/cluster', async (ctx) => {
+    const { name } = await parametersOf(ctx)
+    if (typeof name !== 'string' || name === '') throw badRequest('Missing node "name"')
+    if (!(await cluster.forceLeave(name))) throw notFound()
+    ctx.status = 200
+    ctx.body = ''
+  })
+
+  router.post('/cluster', async (ctx) => {
+    const { address } = await parametersOf(ctx)
+    if (typeof address !== 'string' || address === '') throw badRequest('Missing node "address"')
+    await cluster.joinAt(address).catch((error) => {
+      throw badRequest(describeError(error))
+    })
+    ctx.status = 200
+    ctx.body = ''
+  })
+
+  // What 0.8's agents told their node. Events travel by other ways now, and nobody is believed who says one here.
+  router.post('/cluster/events', (ctx) => {
+    ctx.status = 200
+    ctx.body = ''
+  })
+}

@@ -1,0 +1,43 @@
+// Which of the nodes that must know of a change have said that they do.
+import type { Position } from '../../base/stamp.ts'
+
+/** A row of `nodes` that was registered, and had not left, when the change was committed. */
+export interface Recipient {
+  readonly name: string
+  /** An acknowledgement of another life is of another process, or of one that was shut out. */
+  readonly life: Position
+}
+
+/** What an answer to a write says. */
+export interface Delivered {
+  /** Nodes that have the change, the writer's own included. */
+  readonly applied: number
+  /** Nodes that are to have it. */
+  readonly of: number
+  /** Names of those that have not said so, sorted. */
+  readonly lagging: readonly string[]
+}
+
+export class Acknowledgements {
+  readonly #missing: Map<string, Position>
+  readonly #count: number
+
+  constructor(recipients: readonly Recipient[]) {
+    this.#missing = new Map(recipients.map(({ name, life }) => [name, life]))
+    this.#count = this.#missing.size
+  }
+
+  /** Node `name` has the change, in this life. Says nothing of another life, nor of a node that need not have it. */
+  note(name: string, life: Position): void {
+    if (this.#missing.get(name) === life) this.#missing.delete(name)
+  }
+
+  /** Names of those that have not acknowledged. */
+  get missing(): readonly string[] {
+    return [...this.#missing.keys()].sort()
+  }
+
+  report(): Delivered {
+    return { applied: this.#count - this.#missing.size, of: this.#count, lagging: this.missing }
+  }
+}

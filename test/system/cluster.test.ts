@@ -1,0 +1,205 @@
+// Real nodes, real sockets: they find each other, agree on who is there, and a change is everywhere when the write
+// returns, or it says where not.
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect } from 'chai'
+import type { JsonObject } from '../../src/base/json.ts'
+import { until } from '../support/log.ts'
+import { NodeProcess } from '../support/node-process.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { root } from '../support/sources.ts'
+import { Upstream } from '../support/upstream.ts'
+
+describe('a cluster', function () {
+  this.timeout(90_000)
+  let database: TestDatabase
+  let upstream: Upstream
+  let nodes: NodeProcess[]
+
+  beforeEach(async () => {
+    database = await testDatabase()
+    upstream = await new Upstream().start()
+    nodes = []
+  })
+
+  afterEach(async () => {
+    await Promise.all(nodes.map((node) => node.remove()))
+    await upstream.stop()
+    await database.drop()
+  })
+
+  const start = async (settings: JsonObject = {}) => {
+    const node = await NodeProcess.start(database, { workers: 1, ...settings })
+    nodes.push(node)
+    return node
+  }
+  const startAll = (count: number, settings: JsonObject = {}) =>
+    Promise.all(Array.from({ length: count }, () => start(settings)))
+
+  /** Statuses by which a node knows the members, sorted. */
+  const statuses = async (node: NodeProcess) =>
+    (await node.ask('GET', '/cluster')).body.data.map(({ status }: { status: string }) => status).sort()
+  const agree = async (of: readonly NodeProcess[], ...wanted: string[]) => {
+    for (const node of of) await until(async () => String(await statuses(node)) === String(wanted))
+  }
+  const alive = (count: number) => Array<string>(count).fill('alive')
+  const nameOf = async (node: NodeProcess) => {
+    const [row] = await database.query('select name from nodes where name = $1', [
+      /"msg":"registered"/.test(node.output) ? /"name":"([^"]+)"/.exec(node.output)?.[1] : '',
+    ])
+    return row.name as string
+  }
+  const addApi = (node: NodeProcess, name: string, headers: Record<string, string> = {}) =>
+    node.ask('POST', '/apis', { name, request_path: `/${name}`, upstream_url: upstream.url }, headers)
+
+  it('forms by itself, however its nodes start, and lists them all on all [contract 72, 76-77]', async () => {
+    await startAll(4)
+    await agree(nodes, ...alive(4))
+    const { body } = await (nodes[0] as NodeProcess).ask('GET', '/cluster?status=active')
+    expect(body.total).to.equal(4)
+    for (const member of body.data) expect(member).to.have.all.keys('name', 'address', 'status')
+    await start()
+    await agree(nodes, ...alive(5))
+  })
+
+  it('has a change on every node when the write returns', async () => {
+    await startAll(3)
+    await agree(nodes, ...alive(3))
+    for (let i = 0; i < 100; i++) {
+      const writer = nodes[i % 3] as NodeProcess
+      const others = nodes.filter((node) => node !== writer)
+      const written = await addApi(writer, `api-${i}`)
+      expect(written.headers.get('x-troop-applied')).to.equal('3/3')
+      expect(written.headers.has('x-troop-lagging')).to.equal(false)
+      for (const node of others) expect((await node.call(`/api-${i}`)).status).to.equal(200)
+      await writer.ask('DELETE', `/apis/api-${i}`)
+      for (const node of others) expect((await node.call(`/api-${i}`)).status).to.equal(404)
+    }
+  })
+
+  it('has each writer’s changes on every node, when all nodes write at once', async () => {
+    await startAll(3)
+    await agree(nodes, ...alive(3))
+    const writers = Array.from({ length: 6 }, async (_, w) => {
+      const writer = nodes[w % 3] as NodeProcess
+      for (let i = 0; i < 15; i++) {
+        const name = `w${w}-${i}`
+        expect((await addApi(writer, name)).headers.get('x-troop-applied')).to.equal('3/3')
+        for (const node of nodes) expect((await node.call(`/${name}`)).status).to.equal(200)
+      }
+    })
+    await Promise.all(writers)
+  })
+
+  it('names a node that does not have a change, and that node is right again once it answers', async () => {
+    const [one, , three] = (await startAll(3)) as [NodeProcess, NodeProcess, NodeProcess]
+    await agree(nodes, ...alive(3))
+    await addApi(one, 'before')
+    expect((await three.call('/before')).status).to.equal(200)
+    three.signal('SIGSTOP')
+    const written = await addApi(one, 'meanwhile')
+    expect(written.status).to.equal(201)
+    expect(written.headers.get('x-troop-applied')).to.equal('2/3')
+    expect(written.headers.get('x-troop-lagging')).to.equal(await nameOf(three))
+    await agree([one], 'alive', 'alive', 'failed')
+    // Believed dead: named still, and not waited for.
+    const later = await addApi(one, 'later')
+    expect(later.headers.get('x-troop-lagging')).to.equal(await nameOf(three))
+    three.signal('SIGCONT')
+    await until(async () => (await three.call('/later')).status === 200)
+    await agree(nodes, ...alive(3))
+    expect((await addApi(one, 'after')).headers.get('x-troop-applied')).to.equal('3/3')
+  })
+
+  it('does not wait when it is told not to', async () => {
+    const [one] = (await startAll(2)) as [NodeProcess]
+    await agree(nodes, ...alive(2))
+    const { headers } = await addApi(one, 'a', { 'x-troop-wait': 'none' })
+    expect(headers.get('x-troop-position')).to.match(/^\d+$/)
+    expect(headers.get('x-troop-applied')).to.match(/^[12]\/2$/)
+  })
+
+  it('sees a killed node fail, and come back with the same name [contract 80, 90]', async () => {
+    const [one, two, three] = (await startAll(3)) as [NodeProcess, NodeProcess, NodeProcess]
+    await agree(nodes, ...alive(3))
+    three.signal('SIGKILL')
+    await three.ended()
+    await agree([one, two], 'alive', 'alive', 'failed')
+    await three.launch()
+    await agree(nodes, ...alive(3))
+  })
+
+  it('knows who left, and forgets who was forced out until it registers anew', async () => {
+    const [one, two, three] = (await startAll(3)) as [NodeProcess, NodeProcess, NodeProcess]
+    await agree(nodes, ...alive(3))
+    two.signal('SIGTERM')
+    expect(await two.ended()).to.equal(0)
+    await agree([one, three], 'alive', 'alive', 'left')
+    expect((await addApi(one, 'a')).headers.get('x-troop-applied')).to.equal('2/2')
+
+    three.signal('SIGKILL')
+    await three.ended()
+    await agree([one], 'alive', 'failed', 'left')
+    const name = encodeURIComponent(await nameOf(three))
+    expect((await one.ask('DELETE', `/cluster?name=${name}`)).status).to.equal(200)
+    await agree([one], 'alive', 'left', 'left')
+    expect((await addApi(one, 'b')).headers.get('x-troop-applied')).to.equal('1/1')
+    expect((await one.ask('DELETE', '/cluster?name=nobody')).status).to.equal(404)
+    expect((await one.ask('DELETE', '/cluster')).status).to.equal(400)
+  })
+
+  it('takes back a living node that was forced out, in a new life [contract 73]', async () => {
+    const [one, two] = (await startAll(2)) as [NodeProcess, NodeProcess]
+    await agree(nodes, ...alive(2))
+    await one.ask('DELETE', `/cluster?name=${encodeURIComponent(await nameOf(two))}`)
+    await two.logged(/it has registered anew/)
+    await agree(nodes, ...alive(2))
+    expect((await addApi(one, 'a')).headers.get('x-troop-applied')).to.equal('2/2')
+  })
+
+  it('stays apart where nodes are not to join by themselves, until one is told to [contract 78]', async () => {
+    const [one, two] = (await startAll(2, { cluster: { 'auto-join': false } })) as [NodeProcess, NodeProcess]
+    expect(await statuses(one)).to.deep.equal(['alive'])
+    expect(await statuses(two)).to.deep.equal(['alive'])
+    expect(await database.query('select name from nodes')).to.have.length(2)
+    // Registered and not reached: a write can't be complete.
+    expect((await addApi(one, 'a')).headers.get('x-troop-applied')).to.equal('1/2')
+    const [, address] = /"cluster_listen":"([^"]+)"/.exec(two.output) as RegExpExecArray
+    expect((await one.ask('POST', '/cluster', { address: address as string })).status).to.equal(200)
+    await agree(nodes, ...alive(2))
+  })
+
+  it('is listed and told by the command line', async () => {
+    const [one, two] = (await startAll(2)) as [NodeProcess, NodeProcess]
+    await agree(nodes, ...alive(2))
+    const troop = (...words: string[]) =>
+      promisify(execFile)(process.execPath, [join(root, 'src', 'bin.ts'), ...words])
+    const config = ['-c', one.configPath]
+    expect((await troop('cluster', 'members', ...config)).stdout).to.match(
+      /^(\S+ +127\.0\.0\.1:\d+ +alive *\n){2}$/,
+    )
+    const listed = JSON.parse((await troop('cluster', 'members', '--json', ...config)).stdout)
+    expect(listed.map(({ status }: { status: string }) => status)).to.deep.equal(alive(2))
+    two.signal('SIGKILL')
+    await two.ended()
+    await agree([one], 'alive', 'failed')
+    await troop('cluster', 'force-leave', await nameOf(two), ...config)
+    expect((await troop('cluster', 'members', '--status', 'left', ...config)).stdout).to.match(/ left *\n$/)
+    const unknown = await troop('cluster', 'force-leave', 'nobody', ...config).catch((error) => error)
+    expect(unknown).to.include({ code: 1 })
+    expect(unknown.stdout + unknown.stderr).to.match(/there is no node nobody/)
+    expect(Buffer.from((await troop('cluster', 'keygen')).stdout, 'base64')).to.have.length(32)
+  })
+
+  it('lets nobody in who has another key', async () => {
+    const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
+    const [one, two] = [
+      await start({ cluster: { encrypt: key(1) } }),
+      await start({ cluster: { encrypt: key(2) } }),
+    ]
+    await one.logged(/"msg":"(a stranger was|.*refused)/)
+    expect(await statuses(one)).not.to.deep.equal(alive(2))
+    expect((await addApi(two, 'a')).headers.get('x-troop-applied')).to.equal('1/2')
+  })
+})
