@@ -80,7 +80,7 @@ export interface AccessTools {
   readonly catalog: View
 }
 
-/** What went through, told after the last byte; the record of contract/plugins.md "Log record". */
+/** What went through, told after the last byte; the record of docs/plugins.md. */
 export type LogRecord = JsonObject
 
 /**

@@ -21,7 +21,7 @@ export interface Passed {
 }
 
 /**
- * Makes the record of contract/plugins.md "Log record". Headers and query are those that plugins left, so that
+ * Makes the record of docs/plugins.md. Headers and query are those that plugins left, so that
  * a credential that is hidden from the upstream is hidden from the log too; of the credential itself only ids
  * are told.
  */
@@ -36,16 +36,28 @@ export function logRecord(passed: Passed): JsonObject {
       request_uri: `${incoming.encrypted ? 'https' : 'http'}://${hostAndPort(host, incoming.localPort)}${uri}`,
       querystring: parseQuery(query),
       method: incoming.method,
-      headers: request.headers.toObject(),
+      headers: readable(request.headers),
       size: String(headBytes(passed) + passed.bodyBytes),
     },
-    response: { status, headers: responseHeaders.toObject(), size: String(passed.bytesSent) },
+    response: { status, headers: readable(responseHeaders), size: String(passed.bytesSent) },
     latencies: latencies(passed),
     ...(request.credential && { authenticated_entity: entityOf(request.credential) }),
     api: withoutNulls(request.api),
     client_ip: request.clientAddress,
     started_at: incoming.receivedAt,
   }
+}
+
+/** Values as text: header fields are bytes, one character each, and most that are not ASCII are UTF-8. */
+function readable(headers: Headers): JsonObject {
+  const entries = Object.entries(headers.toObject())
+  return Object.fromEntries(entries.map(([name, value]) => [name, fromUtf8(value)]))
+}
+
+function fromUtf8(bytes: string): string {
+  const text = Buffer.from(bytes, 'latin1').toString('utf8')
+  // What is no UTF-8 is told as it is, byte for byte.
+  return text.includes('\uFFFD') ? bytes : text
 }
 
 /** The path as it came in, with the query as plugins left it. */

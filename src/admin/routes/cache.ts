@@ -9,7 +9,7 @@ import type { RouteTools } from './entity-routes.ts'
 /** The router's view of all APIs has a key of its own. */
 export const allApisKey = 'ALL_APIS_BY_DIC'
 
-/** The node's cache as the Admin API sees it; the catalog, adapted. Keys are those of contract/cluster.md §7. */
+/** The node's cache as the Admin API sees it; the catalog, adapted. Keys are those of 0.8 (docs/admin-api.md). */
 export interface NodeCache {
   /** What is cached under `key`, a row or a list of rows; undefined where nothing is, or an absence. */
   read(key: string): Json | undefined
