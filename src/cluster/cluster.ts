@@ -11,6 +11,7 @@ import type { LogEvent } from '../event-log/event.ts'
 import type { Delivered } from './delivery/acknowledgements.ts'
 import { type Claim, Heartbeat } from './delivery/heartbeat.ts'
 import { type Applier, type Change, Push, pushMethod } from './delivery/push.ts'
+import { TransportStopped } from './errors.ts'
 import { endsLife, isJoin, nodeChanges } from './membership/joins.ts'
 import type { Member } from './membership/member.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
@@ -50,6 +51,8 @@ const joinIntervalMs = 3000
 /** … for so long after the start, and with every heartbeat's interval after that. */
 const joinPeriodMs = 60_000
 const lateJoinIntervalMs = 10_000
+/** After that, a registered node that this one has not met is not waited for by writes. */
+const strangerMs = 10_000
 /** One that is named by a person is waited for longer than one that is found. */
 const joinTimeoutMs = 5000
 
@@ -61,6 +64,7 @@ export class Cluster {
   #transport: Transport | undefined
   #membership: Membership | undefined
   #heartbeat: Heartbeat | undefined
+  #startedAtMs = 0
 
   constructor(options: ClusterOptions) {
     const { clock, logger, applier } = options
@@ -69,7 +73,8 @@ export class Cluster {
     this.#push = new Push({
       applier,
       target: (name) => this.#membership?.peer(name),
-      hasFailed: (name) => this.#membership?.hasFailed(name) ?? false,
+      connected: () => this.#membership?.connectedNames() ?? [],
+      mayAnswer: (name) => this.#mayAnswer(name),
       self: () => ({ name: this.name, life: this.#heartbeat?.claim.life ?? 0 }),
       clock,
       logger,
@@ -174,10 +179,23 @@ export class Cluster {
     return rows.filter(({ status, expired }) => status !== 'left' && !expired)
   }
 
+  /** A node that is registered and that nobody has met may be on its way; not for long. */
+  #mayAnswer(name: string): boolean {
+    const status = this.#membership?.statusOf(name)
+    if (status !== undefined) return status === 'alive' || status === 'leaving'
+    return this.#options.clock.monotonic() - this.#startedAtMs < strangerMs
+  }
+
   async #register(identity: NodeIdentity): Promise<void> {
     const { log, applier, clock, logger } = this.#options
     const registry = this.#registry
     const life = await registry.register(identity)
+    if (this.#joining.signal.aborted) {
+      // It was told to stop meanwhile: nobody is to wait for it.
+      await registry.leave(identity.name, life, 'left')
+      throw new TransportStopped()
+    }
+    this.#startedAtMs = clock.monotonic()
     const applied = () => applier.applied().position
     const renew = (claim: Claim, why: 'taken' | 'forced-out') => this.#renew(claim, why)
     this.#heartbeat = new Heartbeat({ registry, log, applied, clock, logger, renew }, { identity, life })
@@ -186,6 +204,7 @@ export class Cluster {
   }
 
   async #renew({ identity }: Claim, why: 'taken' | 'forced-out'): Promise<Claim> {
+    if (this.#joining.signal.aborted) throw new TransportStopped()
     const name = why === 'taken' ? await this.#options.rename() : identity.name
     const renewed = { ...identity, name }
     const life = await this.#registry.register(renewed)

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { systemClock, within } from '../base/clock.ts'
 
 export interface NodeChildOptions {
   /** 1, 2, 3 … */
@@ -14,6 +15,9 @@ export interface NodeChildOptions {
 
 /** What `troop start --launched` says to whoever launched it. */
 type Said = { readonly kind: string; readonly message?: string }
+
+/** Grace for open requests, and a checkpoint of the embedded server. One that was paused does not hear of it at all. */
+const stopLimitMs = 15_000
 
 export class NodeChild {
   readonly number: number
@@ -33,7 +37,7 @@ export class NodeChild {
       env: { ...process.env, ...env, ...listeners, TROOP_WORKING_DIR: workingDir },
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })
-    this.#ended = once(this.#child, 'exit')
+    this.#ended = once(this.#child, 'exit').catch(() => undefined)
   }
 
   get pid(): number | undefined {
@@ -58,6 +62,9 @@ export class NodeChild {
   /** Tells it to stop; resolves once it has ended, as it does by itself when it was killed. */
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM')
+    await within(systemClock, stopLimitMs, this.#ended, () => new Error('it does not stop')).catch(() => {
+      this.#child.kill('SIGKILL')
+    })
     await this.#ended
   }
 }

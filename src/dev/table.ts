@@ -1,6 +1,9 @@
 // The members of the local cluster, as a person at the terminal is shown them.
 import type { NodeChild } from './node-child.ts'
 
+/** A node that is paused accepts connections and never answers. */
+const answerLimitMs = 1000
+
 interface Listed {
   readonly data: readonly { readonly address: string; readonly status: string }[]
 }
@@ -9,7 +12,7 @@ interface Listed {
 export async function membersOf(children: readonly NodeChild[]): Promise<string | undefined> {
   for (const { admin } of children) {
     try {
-      const response = await fetch(`${admin}/cluster`)
+      const response = await fetch(`${admin}/cluster`, { signal: AbortSignal.timeout(answerLimitMs) })
       const { data } = (await response.json()) as Listed
       return `members: ${data.map(({ address, status }) => `${address} ${status}`).join(', ')}`
     } catch {

@@ -74,6 +74,8 @@ export class Follower {
    * takes to answer; also when it is stopped before.
    */
   start(): Promise<void> {
+    // Told to stop before it began: there is nothing to wait for.
+    if (this.#state === 'stopped') return Promise.resolve()
     this.#state = 'following'
     this.reset('start')
     return this.#caughtUp.promise

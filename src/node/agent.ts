@@ -89,7 +89,10 @@ export class Agent {
         this.#recent.add(events)
         if (this.cluster.notice(events)) this.catalog.proveAnew()
       },
-      load: (reason) => this.catalog.load(reason),
+      load: (reason) => {
+        this.#recent.clear()
+        return this.catalog.load(reason)
+      },
     }
     this.#follower = new Follower({ log, subscriber, clock, random, logger })
     this.store = observedStore(store, this.#follower)
@@ -113,8 +116,9 @@ export class Agent {
   async start(resources: Resources): Promise<Address> {
     resources.own('listener', this.#listener)
     await this.#listener.start()
-    const bound = await this.cluster.start(resources)
+    // Stopped after the cluster was left: until then a push is applied and acknowledged.
     resources.own('follower', this.#follower)
+    const bound = await this.cluster.start(resources)
     await this.#follower.start()
     resources.own('pull', this.#pull)
     this.#pull.start()

@@ -17,6 +17,11 @@ export class RecentTransactions {
     if (this.#byEnd.size > keptMax) this.#byEnd.delete(this.#byEnd.keys().next().value as Position)
   }
 
+  /** After another history was loaded: what was kept is of the one before. */
+  clear(): void {
+    this.#byEnd.clear()
+  }
+
   /** The one that ends at `position`; empty when it is not kept. */
   get(position: Position): readonly LogEvent[] {
     return this.#byEnd.get(position) ?? []

@@ -22,32 +22,37 @@ describe('troop dev', function () {
       env: { ...process.env, HOME: home, TROOP_POSTGRES_EMBEDDED_DIR: embedded, ...ephemeralPorts },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    const output = await outputUntil(child, /Ctrl-C stops everything/)
-    const commands = [...output.matchAll(/^ {2}(curl .*)$/gm)].map(([, command]) => command as string)
-    expect(commands).to.have.length(4)
+    try {
+      const output = await outputUntil(child, /Ctrl-C stops everything/)
+      const commands = [...output.matchAll(/^ {2}(curl .*)$/gm)].map(([, command]) => command as string)
+      expect(commands).to.have.length(4)
 
-    const answers: string[] = []
-    for (const command of commands) answers.push((await run('sh', ['-c', command])).stdout)
-    // The API was added, and called at once.
-    expect(answers[0]).to.include('"request_path":"/echo"').and.to.include('"url": "/echo"')
-    // The plugin was added, and the next call refused.
-    expect(answers[1])
-      .to.include('"name":"key-auth"')
-      .and.to.match(/^HTTP\/1.1 401/m)
-    // Someone has a key, and calls with it.
-    expect(answers[2]).to.include('"x-consumer-username": "bob"')
-    // Who is there.
-    expect(
-      JSON.parse(answers[3] as string).data.map(({ status }: { status: string }) => status),
-    ).to.deep.equal(['alive', 'alive', 'alive'])
+      const answers: string[] = []
+      for (const command of commands) answers.push((await run('sh', ['-c', command])).stdout)
+      // The API was added, and called at once.
+      expect(answers[0]).to.include('"request_path":"/echo"').and.to.include('"url": "/echo"')
+      // The plugin was added, and the next call refused.
+      expect(answers[1])
+        .to.include('"name":"key-auth"')
+        .and.to.match(/^HTTP\/1.1 401/m)
+      // Someone has a key, and calls with it.
+      expect(answers[2]).to.include('"x-consumer-username": "bob"')
+      // Who is there.
+      expect(
+        JSON.parse(answers[3] as string).data.map(({ status }: { status: string }) => status),
+      ).to.deep.equal(['alive', 'alive', 'alive'])
 
-    const postmaster = join(embedded, 'data', 'postmaster.pid')
-    await access(postmaster)
-    child.kill('SIGINT')
-    const [code] = await once(child, 'exit')
-    expect(code).to.equal(0)
-    // Its server has taken it away, as the last thing that it did.
-    expect(await access(postmaster).catch(codeOf)).to.equal('ENOENT')
+      const postmaster = join(embedded, 'data', 'postmaster.pid')
+      await access(postmaster)
+      child.kill('SIGINT')
+      const [code] = await once(child, 'exit')
+      expect(code).to.equal(0)
+      // Its server has taken it away, as the last thing that it did.
+      expect(await access(postmaster).catch(codeOf)).to.equal('ENOENT')
+    } finally {
+      // Nothing happens to one that has ended.
+      child.kill('SIGINT')
+    }
     await place.remove()
   })
 })

@@ -21,6 +21,7 @@ export interface Delivered {
 export class Acknowledgements {
   readonly #missing: Map<string, Position>
   readonly #count: number
+  #change = Promise.withResolvers<void>()
 
   constructor(recipients: readonly Recipient[]) {
     this.#missing = new Map(recipients.map(({ name, life }) => [name, life]))
@@ -29,7 +30,15 @@ export class Acknowledgements {
 
   /** Node `name` has the change, in this life. Says nothing of another life, nor of a node that need not have it. */
   note(name: string, life: Position): void {
-    if (this.#missing.get(name) === life) this.#missing.delete(name)
+    if (this.#missing.get(name) !== life) return
+    this.#missing.delete(name)
+    this.#change.resolve()
+    this.#change = Promise.withResolvers()
+  }
+
+  /** Resolves with the next one that counts. */
+  changed(): Promise<void> {
+    return this.#change.promise
   }
 
   /** Names of those that have not acknowledged. */

@@ -1,6 +1,7 @@
 // One node's claim on its name: every so often it says that it is there, and learns whether the name is its own
 // still. Its reads of the head are those that find what no push and no notification told.
 import type { Clock } from '../../base/clock.ts'
+import { codeOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Position, Stamp } from '../../base/stamp.ts'
 import type { NodeIdentity, Registry } from '../membership/registry.ts'
@@ -46,15 +47,29 @@ export class Heartbeat {
 
   /** The head of the log, from the primary; with it, when it is time, the heartbeat. @throws {DatastoreAway} */
   async head(): Promise<Stamp> {
-    const { clock, log, registry, applied } = this.#parts
+    const { clock, log, logger } = this.#parts
     if (clock.monotonic() < this.#nextWriteMs) return log.head()
+    // Before it is sent: what asks for the next one meanwhile is not to be put off.
+    this.#nextWriteMs = clock.monotonic() + writeIntervalMs
+    try {
+      return await this.#beat()
+    } catch (error) {
+      this.hurry()
+      if (codeOf(error) === 'datastore-away') throw error
+      // A datastore that takes no writes can still be read.
+      logger.warn('the heartbeat could not be written', { error })
+      return log.head()
+    }
+  }
+
+  /** Writes, and claims again what was lost. */
+  async #beat(): Promise<Stamp> {
+    const { registry, applied } = this.#parts
     const { identity, life } = this.#claim
     const { head, holding } = await registry.beat(identity.name, life, Math.max(applied(), 0))
-    // What was lost is claimed again before the next write is put off: should that fail, it is found again.
     if (this.#expired) await this.#renew(holding === 'taken' ? 'taken' : 'forced-out')
     else if (holding === 'gone') await this.#restore()
     else if (holding !== 'held') await this.#renew(holding)
-    this.#nextWriteMs = clock.monotonic() + writeIntervalMs
     return head
   }
 
@@ -80,8 +95,13 @@ export class Heartbeat {
   async #renew(why: 'taken' | 'forced-out'): Promise<void> {
     const { logger, renew } = this.#parts
     const before = this.#claim
-    this.#claim = await renew(before, why)
     this.#expired = false
+    try {
+      this.#claim = await renew(before, why)
+    } catch (error) {
+      this.#expired = true
+      throw error
+    }
     const { identity, life } = this.#claim
     logger.warn('this life of the node was over; it has registered anew', { why, name: identity.name, life })
   }

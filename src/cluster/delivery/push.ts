@@ -1,7 +1,6 @@
 // A change travels from the node that made it straight to the others, and its acknowledgements come back.
 import { z } from 'zod'
-import { type Clock, within } from '../../base/clock.ts'
-import { codeOf } from '../../base/errors.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Position, Stamp } from '../../base/stamp.ts'
 import type { LogEvent } from '../../event-log/event.ts'
@@ -14,6 +13,7 @@ export interface Applier {
   reach(position: Position, limitMs: number): Promise<void>
   /** The digest at the end of a transaction that was applied not long ago. */
   digestAt(position: Position): string | undefined
+  applied(): Stamp
 }
 
 /** A connection to another node; the transport's peer fits. */
@@ -26,8 +26,10 @@ export interface PushParts {
   readonly applier: Applier
   /** The open connection to a node, if there is one. */
   readonly target: (name: string) => Target | undefined
-  /** Whether a node is believed dead: it is named and not waited for. */
-  readonly hasFailed: (name: string) => boolean
+  /** Names of all nodes that there is an open connection to. */
+  readonly connected: () => readonly string[]
+  /** Whether a node may acknowledge soon: one that has failed or left, or that nobody knows, is named and not waited for. */
+  readonly mayAnswer: (name: string) => boolean
   /** This node's own name and life. */
   readonly self: () => Recipient
   readonly clock: Clock
@@ -56,6 +58,9 @@ const acknowledged = z.object({ life: z.int().nonnegative(), position: z.int(), 
 /** Beyond it the others are told to pull: below the transport's bound on frames, with room for what is around it. */
 const pushBytesMax = 512 * 1024
 
+/** Between looks at who is still worth waiting for, and between attempts to tell a node that could not be told. */
+const lookIntervalMs = 25
+
 /** A node that can't reach the datastore itself answers late; the writer does not wait for it as long. */
 const pullLimitMs = 5000
 
@@ -67,28 +72,27 @@ export class Push {
   }
 
   /**
-   * Sends what this node has committed and applied to all who must have it.
-   * @param events   the transaction
+   * Sends what this node has committed and applied to all who must have it, and to whoever else is connected.
+   * @param events   the transaction; empty when it is for the others to pull
    * @param limitMs  how long to wait; 0 does not
-   * @returns        who has it by then; sooner when all have, but those that are believed dead
+   * @returns        who has it by then; sooner when all have that may answer at all
    */
   async deliver(
     { stamp, recipients }: Change,
     events: readonly LogEvent[],
     limitMs: number,
   ): Promise<Delivered> {
-    const { clock, self, hasFailed } = this.#parts
+    const { clock, self, connected, mayAnswer } = this.#parts
     const acknowledgements = new Acknowledgements(recipients)
     acknowledgements.note(self().name, self().life)
-    const awaited = acknowledgements.missing.map(async (name) => {
-      const told = this.#tell(name, stamp, events, Math.max(limitMs, pullLimitMs), acknowledgements)
-      if (!hasFailed(name)) await told
-    })
-    if (limitMs > 0 && awaited.length > 0) {
-      // Who is not connected can't say when it has it: for that the whole time is given, and then it is named.
-      await within(clock, limitMs, Promise.all(awaited), () => new Error('not all in time')).catch(
-        () => undefined,
-      )
+    const message = { to: stamp.position, events: fits(events) ? events : [] }
+    const deadline = clock.monotonic() + Math.max(limitMs, pullLimitMs)
+    for (const name of new Set([...acknowledgements.missing, ...connected()])) {
+      void this.#tell(name, message, deadline, acknowledgements)
+    }
+    const end = clock.monotonic() + limitMs
+    while (clock.monotonic() < end && acknowledgements.missing.some(mayAnswer)) {
+      await Promise.race([clock.sleep(lookIntervalMs), acknowledgements.changed()])
     }
     return acknowledgements.report()
   }
@@ -99,34 +103,49 @@ export class Push {
     const { applier, self } = this.#parts
     const outcome = events.length > 0 ? applier.offer(events) : 'gap'
     if (outcome === 'gap') await applier.reach(to, pullLimitMs)
-    const digest = applier.digestAt(to)
-    if (digest === undefined) throw new Error(`position ${to} is past, and its digest not known any more`)
-    return { life: self().life, position: to, digest }
+    // A load may have gone past it: then what this node has applied says as much.
+    const position = applier.digestAt(to) === undefined ? applier.applied().position : to
+    return { life: self().life, position, digest: applier.digestAt(position) ?? applier.applied().digest }
   }
 
-  /** Resolves when it has the change; does not when that can't be known, so that the limit of the wait counts. */
+  /** Tells one node until it has acknowledged, or nobody waits any more. */
   async #tell(
     name: string,
-    stamp: Stamp,
-    events: readonly LogEvent[],
-    timeoutMs: number,
+    message: { readonly to: Position; readonly events: readonly LogEvent[] },
+    deadline: number,
     acknowledgements: Acknowledgements,
   ): Promise<void> {
-    const target = this.#parts.target(name)
-    if (!target) return new Promise(() => {})
-    const fits = events.reduce((bytes, { body }) => bytes + body.length, 0) <= pushBytesMax
-    const params = { to: stamp.position, events: fits ? events : [] }
-    try {
-      const answer = acknowledged.parse(await target.call(pushMethod, params, timeoutMs))
-      const isOurs = answer.position === stamp.position && answer.digest === stamp.digest
-      if (isOurs) return acknowledgements.note(name, answer.life)
-      this.#parts.logger.warn('a node acknowledged another history', {
-        member: name,
-        position: stamp.position,
-      })
-    } catch (error) {
-      this.#parts.logger.debug('a push was not acknowledged', { member: name, error, code: codeOf(error) })
+    const { clock, target, logger } = this.#parts
+    while (clock.monotonic() < deadline) {
+      const peer = target(name)
+      try {
+        const answer = peer && (await peer.call(pushMethod, message, deadline - clock.monotonic()))
+        if (answer !== undefined) {
+          return await this.#heed(name, acknowledged.parse(answer), message.to, acknowledgements)
+        }
+      } catch (error) {
+        logger.debug('a push was not acknowledged', { member: name, error })
+      }
+      await clock.sleep(lookIntervalMs)
     }
-    return new Promise(() => {})
   }
+
+  /** An acknowledgement counts if it is of this node's own history, at the change or after it. */
+  async #heed(
+    name: string,
+    { life, position, digest }: z.infer<typeof acknowledged>,
+    to: Position,
+    acknowledgements: Acknowledgements,
+  ): Promise<void> {
+    const { applier, logger } = this.#parts
+    // It may be ahead of this node: then this one can tell when it has got there.
+    await applier.reach(position, pullLimitMs)
+    if (position >= to && applier.digestAt(position) === digest) acknowledgements.note(name, life)
+    else logger.warn('a node acknowledged another history', { member: name, position })
+  }
+}
+
+/** As long as the frame that it becomes, quotes and escapes included. */
+function fits(events: readonly LogEvent[]): boolean {
+  return Buffer.byteLength(JSON.stringify(events)) <= pushBytesMax
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import type { Position } from '../../base/stamp.ts'
 import type { Peer, Transport } from '../transport/transport.ts'
-import type { Peer as Known, Member } from './member.ts'
+import type { Peer as Known, Member, MemberStatus } from './member.ts'
 import { type MemberEvent, Members, type Step } from './members.ts'
 import { membershipMessage } from './message.ts'
 import type { Profile } from './profile.ts'
@@ -46,7 +46,8 @@ export class Membership {
     transport.introduce({ name: self.name, life: self.life, address })
     const now = clock.monotonic()
     const known = this.#members?.get(self.name)
-    if (this.#members && known) this.#carryOut(this.#members.renew(self.life, now))
+    // A life that is not later than the one before is of another history: what was known of the others is too.
+    if (this.#members && known && known.life < self.life) this.#carryOut(this.#members.renew(self.life, now))
     else this.#members = new Members({ self, profile, random, now })
     this.#keepTime()
   }
@@ -60,8 +61,14 @@ export class Membership {
     return this.#peers.get(name)
   }
 
-  hasFailed(name: string): boolean {
-    return this.#members?.get(name)?.status === 'failed'
+  /** Names of those that there is an open connection to. */
+  connectedNames(): readonly string[] {
+    return [...this.#peers.keys()]
+  }
+
+  /** Undefined for whom this node does not know. */
+  statusOf(name: string): MemberStatus | undefined {
+    return this.#members?.get(name)?.status
   }
 
   /** Learns of nodes from the datastore, and dials those that it does not know. */
