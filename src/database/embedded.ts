@@ -1,5 +1,6 @@
 // The Postgres that nobody had to install: real server programs on a directory of ours. All nodes on the machine
 // that name the same directory share one server; the first starts it, the last that leaves stops it.
+import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { backoffMs } from '../base/backoff.ts'
@@ -22,12 +23,21 @@ const enterPollMs = 100
 const recovery = { firstMs: 100, mostMs: 10_000 }
 
 /**
- * `~/.troop/postgres`; for root, whose home the server's account usually may not enter, `/var/lib/troop/postgres`.
+ * `~/.troop/postgres`; for root, whose home the server's account usually may not enter, `/var/lib/troop/postgres`. Once
+ * there is data in the latter it stays the one: a home that was opened since must not make a datastore seem empty.
  */
-export async function defaultEmbeddedDir(): Promise<string> {
-  const own = join(homedir(), '.troop', 'postgres')
+export async function defaultEmbeddedDir(
+  home = homedir(),
+  shared = '/var/lib/troop/postgres',
+): Promise<string> {
+  const own = join(home, '.troop', 'postgres')
   const account = await serverAccount()
-  return account && (await barrier(own, account)) ? '/var/lib/troop/postgres' : own
+  if (!account) return own
+  const isInUse = await access(join(shared, 'data')).then(
+    () => true,
+    () => false,
+  )
+  return isInUse || (await barrier(own, account)) ? shared : own
 }
 
 export class EmbeddedPostgres {

@@ -22,7 +22,7 @@ import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { codeOf } from '../../src/base/errors.ts'
 import { type LogFields, type Logger, silentLogger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { EmbeddedPostgres } from '../../src/database/embedded.ts'
+import { defaultEmbeddedDir, EmbeddedPostgres } from '../../src/database/embedded.ts'
 import { serverAccount } from '../../src/database/embedded-account.ts'
 import { makeLinks, shippedBinaries } from '../../src/database/embedded-binaries.ts'
 import { EmbeddedServer, type ServerAddress } from '../../src/database/embedded-server.ts'
@@ -376,6 +376,16 @@ describe('the embedded postgres', () => {
       if (!asRoot) this.skip()
     })
 
+    it('keeps to the directory that has the data, although the home may be entered by now', async () => {
+      const [home, shared] = [join(root, 'home'), join(root, 'shared')]
+      await mkdir(home, { mode: 0o700 })
+      expect(await defaultEmbeddedDir(home, shared)).to.equal(shared)
+      await chmod(home, 0o755)
+      expect(await defaultEmbeddedDir(home, shared)).to.equal(join(home, '.troop', 'postgres'))
+      await mkdir(join(shared, 'data'), { recursive: true })
+      expect(await defaultEmbeddedDir(home, shared)).to.equal(shared)
+    })
+
     it('runs under an account without privileges', async () => {
       await user().start()
       const { pid } = (await postmaster()) ?? expect.fail('no server')
@@ -501,7 +511,7 @@ async function startUserProcess(dir: string) {
     import { systemClock } from './src/base/clock.ts'
     import { silentLogger as logger } from './src/base/logger.ts'
     import { systemRandom } from './src/base/random.ts'
-    import { EmbeddedPostgres } from './src/database/embedded.ts'
+    import { defaultEmbeddedDir, EmbeddedPostgres } from './src/database/embedded.ts'
     const options = { dir: process.argv[1], clock: systemClock, random: systemRandom, logger, ...${JSON.stringify(speed)} }
     await new EmbeddedPostgres(options).start()
     console.log('holds it')
