@@ -1,6 +1,6 @@
 // The order of all writes, as a node reads it. The real form is postgres-event-log.ts; the simulated one lies
 // in test/simulation.
-import type { Position, Stamp } from '../base/stamp.ts'
+import type { Stamp } from '../base/stamp.ts'
 import type { LogEvent } from './event.ts'
 
 /** What a pull brought. */
@@ -30,5 +30,3 @@ export interface Subscriber {
    */
   load(reason: string): Promise<Stamp>
 }
-
-export type { Position }

@@ -6,34 +6,26 @@ import { promisify } from 'node:util'
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
 import { until } from '../support/log.ts'
-import { NodeProcess } from '../support/node-process.ts'
-import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { NodeGroup } from '../support/node-group.ts'
+import type { NodeProcess } from '../support/node-process.ts'
+import type { TestDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
-import { Upstream } from '../support/upstream.ts'
+import type { Upstream } from '../support/upstream.ts'
 
 describe('a cluster', function () {
   this.timeout(90_000)
+  let group: NodeGroup
   let database: TestDatabase
   let upstream: Upstream
-  let nodes: NodeProcess[]
+  let nodes: readonly NodeProcess[]
 
   beforeEach(async () => {
-    database = await testDatabase()
-    upstream = await new Upstream().start()
-    nodes = []
+    group = await NodeGroup.make()
+    ;({ database, upstream, nodes } = group)
   })
+  afterEach(() => group.remove())
 
-  afterEach(async () => {
-    await Promise.all(nodes.map((node) => node.remove()))
-    await upstream.stop()
-    await database.drop()
-  })
-
-  const start = async (settings: JsonObject = {}) => {
-    const node = await NodeProcess.start(database, { workers: 1, ...settings })
-    nodes.push(node)
-    return node
-  }
+  const start = (settings: JsonObject = {}) => group.start({ workers: 1, ...settings })
   const startAll = (count: number, settings: JsonObject = {}) =>
     Promise.all(Array.from({ length: count }, () => start(settings)))
 

@@ -2,33 +2,25 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
 import { until } from '../support/log.ts'
-import { NodeProcess } from '../support/node-process.ts'
-import { type TestDatabase, testDatabase } from '../support/postgres.ts'
-import { Upstream } from '../support/upstream.ts'
+import { NodeGroup } from '../support/node-group.ts'
+import type { NodeProcess } from '../support/node-process.ts'
+import type { TestDatabase } from '../support/postgres.ts'
+import type { Upstream } from '../support/upstream.ts'
 
 describe('nodes that share a datastore', function () {
   this.timeout(60_000)
+  let group: NodeGroup
   let database: TestDatabase
   let upstream: Upstream
-  let nodes: NodeProcess[]
+  let nodes: readonly NodeProcess[]
 
   beforeEach(async () => {
-    database = await testDatabase()
-    upstream = await new Upstream().start()
-    nodes = []
+    group = await NodeGroup.make()
+    ;({ database, upstream, nodes } = group)
   })
+  afterEach(() => group.remove())
 
-  afterEach(async () => {
-    await Promise.all(nodes.map((node) => node.remove()))
-    await upstream.stop()
-    await database.drop()
-  })
-
-  const start = async (settings: JsonObject = {}) => {
-    const node = await NodeProcess.start(database, settings)
-    nodes.push(node)
-    return node
-  }
+  const start = (settings: JsonObject = {}) => group.start(settings)
   const rows = () => database.query('select name, status, life::int from nodes order by created_at, life')
   const counted = async (node: NodeProcess) => (await node.ask('GET', '/status')).body.database.nodes
   const shown = async (node: NodeProcess, key: string) =>
