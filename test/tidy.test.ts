@@ -57,6 +57,7 @@ const sideDoors: readonly string[] = [
   'src/catalog/keys.ts',
   'src/database/migrate.ts',
   'src/database/tables.ts',
+  'src/event-log/digest.ts',
   'src/event-log/event.ts',
   'src/node/datastore.ts',
   'src/node/plugins.ts',

@@ -9,7 +9,10 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds since 1970-01-01T00:00:00Z; may jump when the machine's clock is set. */
   now(): number
-  /** Milliseconds from an arbitrary start, with fractions; never goes back. For durations and deadlines. */
+  /**
+   * Milliseconds from an arbitrary start, with fractions; never goes back and may stand still while the machine sleeps.
+   * The same for all threads of a process. For durations and deadlines.
+   */
   monotonic(): number
   /** Calls `call` once after `delayMs`; an unexpired timer does not keep the process alive. */
   after(delayMs: number, call: () => void): Timer
@@ -19,7 +22,8 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  // Not performance.now(): each thread has a start of its own for that.
+  monotonic: () => Number(process.hrtime.bigint()) / 1e6,
   after(delayMs, call) {
     const timeout = setTimeout(call, delayMs)
     timeout.unref()
@@ -38,6 +42,28 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', done, { once: true })
     })
   },
+}
+
+/**
+ * A point in time on both clocks. Neither is enough for "how old is this": one may stand still while the machine
+ * sleeps, the other may be set back. Whichever says more is believed.
+ */
+export interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { monotonic: clock.monotonic(), wall: clock.now() }
+}
+
+export function ageMs(clock: Clock, { monotonic, wall }: Moment): number {
+  return Math.max(clock.monotonic() - monotonic, clock.now() - wall)
+}
+
+/** `moment`, so many milliseconds later. */
+export function later({ monotonic, wall }: Moment, ms: number): Moment {
+  return { monotonic: monotonic + ms, wall: wall + ms }
 }
 
 /** Rejects with `error()` when `promise` has not settled after `limitMs`; the work itself goes on. */

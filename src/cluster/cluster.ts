@@ -1,33 +1,50 @@
 // This node's place among the nodes that share its datastore: it registers, joins the others, hears who is there, and
 // tells them what it has changed. DESIGN.md beside this file says what rests on what.
 import { type Address, parseAddress } from '../base/address.ts'
-import type { Clock } from '../base/clock.ts'
+import { type Clock, later, type Moment, momentOf } from '../base/clock.ts'
+import { Deadline } from '../base/deadline.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Resources } from '../base/resources.ts'
-import type { Stamp } from '../base/stamp.ts'
+import type { Position, Stamp } from '../base/stamp.ts'
 import type { Database } from '../database/database.ts'
 import type { LogEvent } from '../event-log/event.ts'
+import type { DeliveryPath, EventLog } from '../event-log/event-log.ts'
 import type { Delivered } from './delivery/acknowledgements.ts'
-import { type Claim, Heartbeat } from './delivery/heartbeat.ts'
-import { type Applier, type Change, Push, pushMethod } from './delivery/push.ts'
+import { Freshness } from './delivery/freshness.ts'
+import { Heartbeat } from './delivery/heartbeat.ts'
+import { fetchMethod, PeerLog } from './delivery/peer-log.ts'
+import { Propagation } from './delivery/propagation.ts'
+import { type Applier, type Change, Push, pushMethod, type Target } from './delivery/push.ts'
+import { RecentTransactions } from './delivery/recent-transactions.ts'
 import { TransportStopped } from './errors.ts'
 import { endsLife, isJoin, nodeChanges } from './membership/joins.ts'
 import type { Member } from './membership/member.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
+import type { Progress } from './membership/message.ts'
 import { PostgresRegistry } from './membership/postgres-registry.ts'
 import { type ProfileName, profiles } from './membership/profile.ts'
-import type { NodeIdentity, RegisteredNode, Registry } from './membership/registry.ts'
+import { Registration } from './membership/registration.ts'
+import type { Claim, NodeIdentity, RegisteredNode, Registry } from './membership/registry.ts'
+import { Rounds } from './membership/rounds.ts'
+import { type Answer, type NodeReport, type Positions, type Reach, Survey, surveyMethods } from './survey.ts'
 import { makeKey, parseKeys } from './transport/keys.ts'
 import { TlsTransport } from './transport/tls-transport.ts'
-import type { Peer, Transport } from './transport/transport.ts'
+import type { Peer, Transport, TransportCounts } from './transport/transport.ts'
+
+/** The follower of the log, as far as the cluster needs it. */
+export interface Followed extends Applier {
+  /** The log may have gone on up to `position`. */
+  nudge(position: Position): void
+}
 
 export interface ClusterOptions {
   readonly database: Database
-  /** Reads the head of the log from the primary. */
-  readonly log: { head(): Promise<Stamp> }
-  /** The follower of the log. */
-  readonly applier: Applier & { applied(): Stamp }
+  /** The log as it lies in the datastore. */
+  readonly log: EventLog
+  readonly applier: Followed
+  /** Whether the datastore is known not to answer. */
+  readonly isAway: () => boolean
   /** Where other nodes reach this one; port 0 lets the system choose. */
   readonly listen: Address
   /** This node as it registers, once it is known on which port it listens. */
@@ -41,35 +58,52 @@ export interface ClusterOptions {
   readonly autoJoin: boolean
   /** On whose joins this node proves its entries anew. */
   readonly purgeOnJoin: 'all' | 'self'
+  /**
+   * For how long this node may be uncertain whether it misses something before it says so and, with a deadline that its
+   * workers look at, serves nothing until it is certain again. Undefined: there is no such bound.
+   */
+  readonly staleness?:
+    | { readonly maxMs: number; readonly deadline: SharedArrayBuffer | undefined }
+    | undefined
+  /** Holds what this node serves against the datastore; JSON. */
+  readonly verify: (limitMs: number) => Promise<unknown>
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
 }
 
-/** Nodes that start together may not see each other at first: the datastore is asked this often … */
-const joinIntervalMs = 3000
-/** … for so long after the start, and with every heartbeat's interval after that. */
-const joinPeriodMs = 60_000
-const lateJoinIntervalMs = 10_000
 /** After that, a registered node that this one has not met is not waited for by writes. */
 const strangerMs = 10_000
 /** One that is named by a person is waited for longer than one that is found. */
 const joinTimeoutMs = 5000
+/** A member that fails and comes back in a loop makes the caches prove themselves no more often than this. */
+const rejoinIntervalMs = 30_000
 
 export class Cluster {
+  /** The log, from other nodes while the datastore is away. */
+  readonly log: PeerLog
+  readonly propagation: Propagation
   readonly #options: ClusterOptions
   readonly #registry: Registry
+  readonly #recent = new RecentTransactions()
   readonly #push: Push
-  readonly #joining = new AbortController()
+  readonly #freshness: Freshness
+  readonly #survey: Survey
+  /** What each member had applied when it last answered a probe. */
+  readonly #progress = new Map<string, Progress>()
+  readonly #stopping = new AbortController()
+  #registration: Registration | undefined
   #transport: Transport | undefined
   #membership: Membership | undefined
   #heartbeat: Heartbeat | undefined
   #startedAtMs = 0
+  #isStale = false
 
   constructor(options: ClusterOptions) {
-    const { clock, logger, applier } = options
+    const { clock, logger, applier, log, isAway, database, staleness, verify } = options
     this.#options = options
-    this.#registry = new PostgresRegistry(options.database)
+    this.#registry = new PostgresRegistry(database)
+    this.propagation = new Propagation(clock)
     this.#push = new Push({
       applier,
       target: (name) => this.#membership?.peer(name),
@@ -79,6 +113,28 @@ export class Cluster {
       clock,
       logger,
     })
+    const { maxMs: maxStalenessMs = 0, deadline } = staleness ?? {}
+    const bound = deadline && { maxStalenessMs, deadline: new Deadline(deadline, clock) }
+    this.#freshness = new Freshness({ ...applier, clock }, bound)
+    this.log = new PeerLog({
+      log,
+      isAway,
+      ahead: (applied) => this.#ahead(applied),
+      recent: this.#recent,
+      digestAt: applier.digestAt,
+      applied: applier.applied,
+      logger,
+    })
+    this.#survey = new Survey({
+      members: () => this.members(),
+      self: () => this.name,
+      peer: (name) => this.#membership?.peer(name),
+      rows: () => this.#registry.rows(),
+      head: () => log.head(),
+      report: () => this.#report(),
+      verify,
+      clock,
+    })
   }
 
   /** This node's; empty before it is registered. */
@@ -86,26 +142,29 @@ export class Cluster {
     return this.#heartbeat?.claim.identity.name ?? ''
   }
 
+  /** Milliseconds since this node last was certain to miss nothing; undefined if it never was. */
+  get freshnessMs(): number | undefined {
+    return this.#freshness.ageMs
+  }
+
+  /** Undefined before the start. */
+  transportCounts(): TransportCounts | undefined {
+    return this.#transport?.counts()
+  }
+
   /**
    * Listens, registers, and begins to join the others. Before this node loads anything: its load is then as new as its
    * registration, and who writes after that knows of it.
    * @returns where it listens, as bound
+   * @throws {NameTaken} {LoopbackAdvertised} {DatastoreAway}
    */
   async start(resources: Resources): Promise<Address> {
-    const { listen, identify, encrypt, profile, clock, random, logger } = this.#options
+    const { listen, identify, encrypt, clock, random, logger } = this.#options
     const { id, secret } = await this.#registry.credentials(makeKey(random))
     const keys = parseKeys(encrypt.length > 0 ? encrypt : [secret])
     const urgent = new Set([membershipMethod])
     const transport = new TlsTransport({ listen, cluster: id, keys, urgent, clock, logger })
-    const onFenced = () => this.#heartbeat?.expire()
-    const membership = new Membership({
-      transport,
-      profile: profiles[profile],
-      clock,
-      random,
-      logger,
-      onFenced,
-    })
+    const membership = this.#makeMembership(transport)
     this.#transport = transport
     this.#membership = membership
     const bound = await transport.start({
@@ -118,38 +177,75 @@ export class Cluster {
     })
     resources.own('transport', transport)
     resources.add('membership', () => this.#leave())
-    await this.#register(await identify(bound.port))
-    void this.#join()
+    await this.#register(transport, await identify(bound.port))
     return bound
   }
 
   /** The head of the log; reading it is this node's heartbeat. @throws {DatastoreAway} */
-  head(): Promise<Stamp> {
-    return this.#heartbeat?.head() ?? this.#options.log.head()
+  async head(): Promise<Stamp> {
+    const sentAt = momentOf(this.#options.clock)
+    try {
+      const head = await (this.#heartbeat?.head() ?? this.#options.log.head())
+      this.#freshness.note(head, sentAt)
+      return head
+    } finally {
+      this.#tellStaleness()
+    }
   }
 
   /**
-   * Takes note of what was applied of the log.
+   * Takes note of a transaction that was applied.
    * @returns  whether a node joined on whose account this one is to prove what it holds anew
    */
-  notice(events: readonly LogEvent[]): boolean {
+  notice(events: readonly LogEvent[], path: DeliveryPath): boolean {
+    this.#recent.add(events)
+    this.#freshness.applied(events.at(-1) as LogEvent)
+    this.propagation.record(events, path)
     const changes = nodeChanges(events)
     const claim = this.#heartbeat?.claim
     if (claim && changes.some((change) => endsLife(change, claim.identity.name, claim.life))) {
+      this.#freshness.lease(undefined)
       this.#heartbeat?.hurry()
     }
     const all = this.#options.purgeOnJoin === 'all'
     return changes.some((change) => isJoin(change) && (all || change.new?.name === this.name))
   }
 
+  /** All is forgotten, to be loaded anew: what was applied before may be of another history. */
+  forget(): void {
+    this.#recent.clear()
+    this.#freshness.forget()
+    this.#progress.clear()
+  }
+
+  /** All was loaded, as of `stamp`. A life that began after it is of a history that has been lost. */
+  loaded({ position }: Stamp): void {
+    if ((this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
+  }
+
   /** Tells the others what this node has committed and applied; see `Push.deliver`. */
-  deliver(change: Change, events: readonly LogEvent[], limitMs: number): Promise<Delivered> {
-    return this.#push.deliver(change, events, limitMs)
+  deliver(change: Change, limitMs: number): Promise<Delivered> {
+    return this.#push.deliver(change, this.#recent.get(change.stamp.position), limitMs)
   }
 
   /** All members that this node knows of, itself included. */
   members(): readonly Member[] {
     return this.#membership?.list() ?? []
+  }
+
+  /** How far every node is, asked of each. */
+  positions(): Promise<Positions> {
+    return this.#survey.positions()
+  }
+
+  /** Which node reaches which, asked of each. */
+  reachability(): Promise<readonly Reach[]> {
+    return this.#survey.reachability()
+  }
+
+  /** What each node finds when it holds what it serves against the datastore, by name. */
+  verify(limitMs: number): Promise<ReadonlyMap<string, Answer>> {
+    return this.#survey.verify(limitMs)
   }
 
   /** Connects to the node at `address`, and by it to all that it knows. @throws what `Transport.dial` does */
@@ -168,7 +264,7 @@ export class Cluster {
 
   /** Says that this node is about to go. What the datastore can't be told, expires. */
   async announceLeave(): Promise<void> {
-    this.#joining.abort()
+    this.#stopping.abort()
     this.#membership?.announceLeave()
     await this.#record('leaving')
   }
@@ -179,6 +275,96 @@ export class Cluster {
     return rows.filter(({ status, expired }) => status !== 'left' && !expired)
   }
 
+  #makeMembership(transport: Transport): Membership {
+    const { profile, clock, random, logger } = this.#options
+    return new Membership({
+      transport,
+      profile: profiles[profile],
+      clock,
+      random,
+      logger,
+      progress: () => this.#ownProgress(),
+      onProgress: (member, progress, askedAt) => this.#heed(member, progress, askedAt),
+      onFenced: (certain) => (certain ? this.#heartbeat?.expire() : this.#heartbeat?.hurry()),
+      onReturned: ({ name, life }) => void this.#rejoin(name, life),
+    })
+  }
+
+  async #register(transport: Transport, identity: NodeIdentity): Promise<void> {
+    const { log, applier, clock, logger, rename } = this.#options
+    const registry = this.#registry
+    const registration = new Registration({ registry, transport, rename, clock, logger })
+    this.#registration = registration
+    const sentAt = momentOf(clock)
+    const claim = await registration.begin(identity)
+    await this.#requireRunning(claim)
+    this.#startedAtMs = clock.monotonic()
+    const held = ({ identity: { ttlSeconds } }: Claim, since: Moment) =>
+      this.#freshness.lease(later(since, ttlSeconds * 1000))
+    this.#heartbeat = new Heartbeat(
+      {
+        registry,
+        log,
+        applied: () => applier.applied().position,
+        clock,
+        logger,
+        renew: (lost, why) => this.#renew(lost, why),
+        held,
+        lost: () => this.#freshness.lease(undefined),
+        told: (now, since) => this.propagation.tell(now, since),
+      },
+      claim,
+    )
+    held(claim, sentAt)
+    this.#enter(claim)
+    this.#watch()
+    logger.info('registered', { name: identity.name, address: identity.address, life: claim.life })
+  }
+
+  async #renew(lost: Claim, why: 'taken' | 'forced-out'): Promise<Claim> {
+    if (this.#stopping.signal.aborted || !this.#registration) throw new TransportStopped()
+    const claim = await this.#registration.renew(lost, why)
+    await this.#requireRunning(claim)
+    this.#enter(claim)
+    return claim
+  }
+
+  /** It may have been told to stop while it registered: then nobody is to wait for it. */
+  async #requireRunning({ identity, life }: Claim): Promise<void> {
+    if (!this.#stopping.signal.aborted) return
+    await this.#registry.leave(identity.name, life, 'left')
+    throw new TransportStopped()
+  }
+
+  #enter({ identity: { name, address }, life }: Claim): void {
+    this.#membership?.enter({ name, address, life })
+  }
+
+  /** Looks at the rows of all nodes now and then, for as long as it runs. */
+  #watch(): void {
+    const { autoJoin, clock, logger, log } = this.#options
+    const rounds = new Rounds({
+      registry: this.#registry,
+      log,
+      self: () => this.#heartbeat?.claim.identity,
+      statusOf: (name) => this.#membership?.statusOf(name),
+      reconcile: (rows, asOf) => {
+        if (autoJoin) this.#membership?.reconcile(rows, asOf)
+      },
+      clock,
+      logger,
+    })
+    void rounds.run(this.#stopping.signal)
+  }
+
+  #answer(peer: Peer, method: string, params: unknown): unknown {
+    if (method === pushMethod) return this.#push.receive(params)
+    if (method === fetchMethod) return this.log.answer(params)
+    const isKnown = Object.values(surveyMethods).some((known) => known === method)
+    if (isKnown) return this.#survey.answer(method, params)
+    throw new TypeError(`${peer.name} asked for ${method}, which this version does not know`)
+  }
+
   /** A node that is registered and that nobody has met may be on its way; not for long. */
   #mayAnswer(name: string): boolean {
     const status = this.#membership?.statusOf(name)
@@ -186,56 +372,61 @@ export class Cluster {
     return this.#options.clock.monotonic() - this.#startedAtMs < strangerMs
   }
 
-  async #register(identity: NodeIdentity): Promise<void> {
-    const { log, applier, clock, logger } = this.#options
-    const registry = this.#registry
-    const life = await registry.register(identity)
-    if (this.#joining.signal.aborted) {
-      // It was told to stop meanwhile: nobody is to wait for it.
-      await registry.leave(identity.name, life, 'left')
-      throw new TransportStopped()
+  #tellStaleness(): void {
+    const { staleness, logger } = this.#options
+    const { ageMs } = this.#freshness
+    if (!staleness || ageMs === undefined || ageMs > staleness.maxMs === this.#isStale) return
+    this.#isStale = !this.#isStale
+    if (this.#isStale)
+      logger.warn('this node may be missing changes', { ageMs, refuses: !!staleness.deadline })
+    else logger.info('this node is certain again to miss nothing')
+  }
+
+  #ownProgress(): Progress | undefined {
+    const { position, digest } = this.#options.applier.applied()
+    const freshnessMs = this.#freshness.ageMs
+    if (position < 0) return undefined
+    return { position, digest, ...(freshnessMs !== undefined && { freshnessMs }) }
+  }
+
+  /** A member that is ahead knows of what did not come here; one that is as far knows since when nothing is missing. */
+  #heed(member: string, progress: Progress, askedAt: Moment): void {
+    const { applier } = this.#options
+    this.#progress.set(member, progress)
+    if (progress.freshnessMs !== undefined)
+      this.#freshness.note(progress, later(askedAt, -progress.freshnessMs))
+    if (progress.position > applier.applied().position) applier.nudge(progress.position)
+  }
+
+  /** Connections to members that have applied more. */
+  #ahead({ position }: Stamp): Target[] {
+    return [...this.#progress]
+      .filter(([, progress]) => progress.position > position)
+      .flatMap(([name]) => this.#membership?.peer(name) ?? [])
+  }
+
+  #report(): NodeReport {
+    const { position, digest } = this.#options.applier.applied()
+    return {
+      position,
+      digest,
+      freshnessMs: this.#freshness.ageMs ?? null,
+      propagationMs: this.propagation.lastMs,
     }
-    this.#startedAtMs = clock.monotonic()
-    const applied = () => applier.applied().position
-    const renew = (claim: Claim, why: 'taken' | 'forced-out') => this.#renew(claim, why)
-    this.#heartbeat = new Heartbeat({ registry, log, applied, clock, logger, renew }, { identity, life })
-    this.#membership?.enter({ ...identity, life })
-    logger.info('registered', { name: identity.name, address: identity.address, life })
   }
 
-  async #renew({ identity }: Claim, why: 'taken' | 'forced-out'): Promise<Claim> {
-    if (this.#joining.signal.aborted) throw new TransportStopped()
-    const name = why === 'taken' ? await this.#options.rename() : identity.name
-    const renewed = { ...identity, name }
-    const life = await this.#registry.register(renewed)
-    this.#membership?.enter({ ...renewed, life })
-    return { identity: renewed, life }
-  }
-
-  /** Looks for nodes that this one does not know yet, for as long as it runs. */
-  async #join(): Promise<void> {
-    const { autoJoin, clock, logger } = this.#options
-    const { signal } = this.#joining
-    const start = clock.monotonic()
-    while (autoJoin && !signal.aborted) {
-      try {
-        const head = await this.#options.log.head()
-        this.#membership?.reconcile(await this.#registry.rows(), head.position)
-      } catch (error) {
-        logger.debug('could not look for other nodes', { error })
-      }
-      const young = clock.monotonic() - start < joinPeriodMs
-      await clock.sleep(young ? joinIntervalMs : lateJoinIntervalMs, signal)
-    }
-  }
-
-  #answer(peer: Peer, method: string, params: unknown): unknown {
-    if (method === pushMethod) return this.#push.receive(params)
-    throw new TypeError(`${peer.name} asked for ${method}, which this version does not know`)
+  /** One that was called failed and is back: all prove what they hold, as after a join. */
+  async #rejoin(name: string, life: Position): Promise<void> {
+    const { purgeOnJoin, logger } = this.#options
+    if (purgeOnJoin === 'self') return
+    await this.#registry.rejoin(name, life, rejoinIntervalMs).catch((error) => {
+      logger.warn('the return of a node could not be recorded', { member: name, error })
+    })
   }
 
   async #leave(): Promise<void> {
-    this.#joining.abort()
+    this.#stopping.abort()
+    await this.#heartbeat?.stop()
     this.#membership?.stop()
     await this.#record('left')
     this.#heartbeat = undefined

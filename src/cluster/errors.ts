@@ -52,3 +52,25 @@ export class TransportStopped extends TroopError {
     super('transport-stopped', 'this node does not talk to other nodes now')
   }
 }
+
+/** Another process lives under this node's name: its working directory was copied, or is used twice. */
+export class NameTaken extends TroopError {
+  constructor(name: string, address: string) {
+    super('name-taken', `another node runs under the name ${name}, at ${address}`, {
+      hint: 'give each node a working directory of its own: remove the file node-name from a copied one',
+    })
+  }
+}
+
+/** Nodes of other machines would look for this one on their own. */
+export class LoopbackAdvertised extends TroopError {
+  constructor(address: string, other: string) {
+    super(
+      'loopback-advertised',
+      `cluster.advertise: ${address} cannot be reached from another machine, and ${other} is on one`,
+      {
+        hint: 'set cluster.advertise to an address of this machine that the other nodes can reach',
+      },
+    )
+  }
+}

@@ -296,6 +296,15 @@ function contradictions({ values }: Loaded): Fault[] {
       remedy: 'set cluster.max_staleness, e.g. to 10s',
     })
   }
+  const [maxStaleness, interval] = [values['cluster.max_staleness'], values['cluster.heartbeat_interval']]
+  if (maxStaleness !== undefined && maxStaleness <= interval) {
+    faults.push({
+      property: 'cluster.max_staleness',
+      reason: `must be longer than cluster.heartbeat_interval (${formatDuration(interval)}), by which a node learns that it is fresh`,
+      value: formatDuration(maxStaleness),
+      remedy: `set it to ${formatDuration(3 * interval)} or more`,
+    })
+  }
   return [...faults, ...sharedPorts(values)]
 }
 

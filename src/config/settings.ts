@@ -382,16 +382,14 @@ export const settings = {
     instead: 'no bound',
     minimum: '100ms',
     reload: false,
-    help: 'For how long a node counts as fresh after it last knew that it had everything.',
-    inert: notBefore,
+    help: 'For how long a node counts as fresh after it last was certain to miss nothing, by a read of the datastore or by the word of a node that had one. Must be longer than `cluster.heartbeat_interval`; the shorter, the sooner a node that is cut off is found out, and the sooner an outage of the datastore is felt.',
   },
   'cluster.on_stale': {
     type: 'text',
     default: 'serve',
     choices: ['serve', 'refuse'],
     reload: false,
-    help: 'What a node does with traffic once it is older than `cluster.max_staleness`: go on, or answer 503.',
-    inert: notBefore,
+    help: 'What a node does with traffic once it is older than `cluster.max_staleness`: go on and log it, or answer 503. With `refuse` on all nodes, a write that is complete is served everywhere, by nodes that nobody reaches too.',
   },
   'cluster.purge_on_join': {
     type: 'text',

@@ -43,8 +43,9 @@ export interface Committed<T> {
   /** The newest event of the transaction; if it made none, the head of the log as it committed. */
   readonly stamp: Stamp
   /**
-   * Nodes that were registered then, and had neither left nor expired: those that must know of it. Read while the
-   * log's lock was held, so one that registers later has the change in what it loads.
+   * Nodes that were registered then, and had neither left nor expired, and those that were forced out and may serve
+   * still: all that must know of it. Read while the log's lock was held, so one that registers later has the change
+   * in what it loads.
    */
   readonly nodes: readonly RegisteredLife[]
 }
@@ -53,6 +54,8 @@ export interface Committed<T> {
 export interface RegisteredLife {
   readonly name: string
   readonly life: Position
+  /** It was forced out, and after this many ms it serves nothing any more even if it has not heard of that; else null. */
+  readonly lapsesMs: number | null
 }
 
 /** How much longer than the server we wait for an answer, so that its own timeout can reach us. */
@@ -186,8 +189,12 @@ async function commit(connection: Connection): Promise<Pick<Committed<never>, 's
     .query<unknown>(
       `set constraints all immediate;
        select position, encode(digest, 'hex') as digest from events order by position desc limit 1;
-       select name, life from nodes where life is not null and status <> 'left'
-         and last_seen >= clock_timestamp() - make_interval(secs => ttl_on_failure);
+       select name, life, case when status = 'left' then
+           greatest(0, refuses_after_ms - extract(epoch from clock_timestamp() - forced_at) * 1000)::bigint
+         end as "lapsesMs"
+       from nodes where life is not null and case when status = 'left'
+         then forced_at >= clock_timestamp() - refuses_after_ms * interval '1 ms'
+         else last_seen >= clock_timestamp() - make_interval(secs => ttl_on_failure) end;
        commit`,
     )
     .catch((error) => {

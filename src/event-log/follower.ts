@@ -8,7 +8,7 @@ import type { Position, Stamp } from '../base/stamp.ts'
 import { continues } from './digest.ts'
 import { NotReached } from './errors.ts'
 import { isReset, type LogEvent, transactionsOf } from './event.ts'
-import type { EventLog, Subscriber } from './event-log.ts'
+import type { DeliveryPath, EventLog, Subscriber } from './event-log.ts'
 
 export interface FollowerParts {
   readonly log: EventLog
@@ -53,6 +53,8 @@ export class Follower {
   #loadReason: string | undefined
   #loading = false
   #pullWanted = false
+  /** What the next pull is for: the first of those that want it. */
+  #pullPath: DeliveryPath = 'pull'
   /** Whether the one activity runs: loading or pulling, until there is nothing left to do. */
   #active = false
   /** Aborted by a sign of life since the last attempt: ends the wait before the next one. */
@@ -98,10 +100,12 @@ export class Follower {
   /**
    * The log may have gone on: pulls, unless `position` is applied already. Calls while a pull is under way fold
    * into one more pull.
+   * @param path  by what this was learnt
    */
-  nudge(position?: Position): void {
+  nudge(position?: Position, path: DeliveryPath = 'pull'): void {
     this.#wake.abort()
     if (position !== undefined && position <= this.#applied.position) return
+    if (!this.#pullWanted) this.#pullPath = path
     this.#pullWanted = true
     this.#act()
   }
@@ -111,12 +115,12 @@ export class Follower {
    * caller's own bound on requests bounds how many wait.
    * @throws {NotReached} after `limitMs`
    */
-  async reach(position: Position, limitMs: number): Promise<void> {
+  async reach(position: Position, limitMs: number, path: DeliveryPath = 'pull'): Promise<void> {
     if (!this.#mustLoad() && position <= this.#applied.position) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const waiter = { position, resolve }
     this.#waiters.add(waiter)
-    this.nudge(position)
+    this.nudge(position, path)
     try {
       const { clock } = this.#parts
       await within(clock, limitMs, promise, () => new NotReached(position, this.#applied.position, limitMs))
@@ -132,8 +136,9 @@ export class Follower {
    * @param sentAt    `applied()` when the read was sent. An answer that is only late, because events were applied
    *                  meanwhile, is not below it, and is ignored.
    * @param answered  the head in the answer
+   * @param path      why it was read
    */
-  observe(sentAt: Stamp, answered: Stamp): void {
+  observe(sentAt: Stamp, answered: Stamp, path: DeliveryPath = 'pull'): void {
     this.#wake.abort()
     // Loading already; or sent in a history that was left meanwhile.
     if (this.#mustLoad() || sentAt.position > this.#applied.position) return
@@ -142,7 +147,7 @@ export class Follower {
       this.reset('other-history')
     } else if (answered.position > this.#applied.position) {
       this.#expect(answered)
-      this.nudge(answered.position)
+      this.nudge(answered.position, path)
     }
   }
 
@@ -164,7 +169,7 @@ export class Follower {
       this.reset('other-history')
       return 'other-history'
     }
-    this.#apply(news, false)
+    this.#apply(news, false, 'push')
     if (!this.#mustLoad()) return 'applied'
     this.#act()
     return 'gap'
@@ -246,9 +251,11 @@ export class Follower {
   /** Applies what the log has; false when it has something else than what is applied. */
   async #pull(): Promise<boolean> {
     this.#pullWanted = false
+    const path = this.#pullPath
     const from = this.#applied
     const page = await this.#parts.log.read(from).catch((error) => {
       this.#pullWanted = true
+      this.#pullPath = path
       throw error
     })
     this.#counts.pulls++
@@ -263,26 +270,28 @@ export class Follower {
       this.#apply(
         page.events.filter(({ position }) => position > this.#applied.position),
         page.more,
+        page.path ?? path,
       )
     return this.#loadReason === undefined
   }
 
-  #apply(events: readonly LogEvent[], more: boolean): void {
+  #apply(events: readonly LogEvent[], more: boolean, path: DeliveryPath): void {
     for (const transaction of transactionsOf(events)) {
       // What is loaded next is read from the primary after this, so it is at or past the reset; what follows in
       // this page is in it, or is pulled again from there.
       if (transaction.some(isReset)) this.#loadReason = 'reset'
-      else this.#applyWhole(transaction)
+      else this.#applyWhole(transaction, path)
       if (this.#loadReason !== undefined) return
     }
+    if (more) this.#pullPath = path
     this.#pullWanted ||= more
     if (!this.#pullWanted) this.#caughtUp.resolve()
   }
 
-  #applyWhole(transaction: readonly LogEvent[]): void {
+  #applyWhole(transaction: readonly LogEvent[], path: DeliveryPath): void {
     const { position, digest } = transaction.at(-1) as LogEvent
     try {
-      this.#parts.subscriber.apply(transaction)
+      this.#parts.subscriber.apply(transaction, path)
     } catch (error) {
       // Half applied: what is cached can't be trusted.
       this.#parts.logger.error('applying a transaction failed', { error, position })

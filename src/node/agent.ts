@@ -18,7 +18,6 @@ import { PostgresStore } from '../store/postgres-store.ts'
 import type { Store, Written } from '../store/store.ts'
 import type { Surroundings } from './datastore.ts'
 import { observedStore } from './observed-store.ts'
-import { RecentTransactions } from './recent-transactions.ts'
 
 export interface AgentOptions {
   readonly database: Database
@@ -26,7 +25,7 @@ export interface AgentOptions {
   readonly heartbeatIntervalMs: number
   readonly cluster: Pick<
     ClusterOptions,
-    'listen' | 'identify' | 'rename' | 'encrypt' | 'profile' | 'autoJoin' | 'purgeOnJoin'
+    'listen' | 'identify' | 'rename' | 'encrypt' | 'profile' | 'autoJoin' | 'purgeOnJoin' | 'staleness'
   >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
@@ -43,7 +42,6 @@ export class Agent {
   readonly store: Store
   readonly catalog: AgentCatalog
   readonly cluster: Cluster
-  readonly #recent = new RecentTransactions()
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
@@ -61,9 +59,12 @@ export class Agent {
       applier: {
         applied: () => this.#follower.applied(),
         offer: (events) => this.#follower.offer(events),
-        reach: (position, limitMs) => this.#follower.reach(position, limitMs),
+        reach: (position, limitMs, path) => this.#follower.reach(position, limitMs, path),
+        nudge: (position) => this.#follower.nudge(position),
         digestAt: (position) => this.#follower.digestAt(position),
       },
+      isAway: () => this.#pull.isAway(),
+      verify: () => Promise.resolve(null),
       clock,
       random,
       logger: surroundings.logger.scope('cluster'),
@@ -84,17 +85,18 @@ export class Agent {
       maxBytes: cacheBytes,
     })
     const subscriber: Subscriber = {
-      apply: (events) => {
+      apply: (events, path) => {
         this.catalog.apply(events)
-        this.#recent.add(events)
-        if (this.cluster.notice(events)) this.catalog.proveAnew()
+        if (this.cluster.notice(events, path)) this.catalog.proveAnew()
       },
-      load: (reason) => {
-        this.#recent.clear()
-        return this.catalog.load(reason)
+      load: async (reason) => {
+        this.cluster.forget()
+        const stamp = await this.catalog.load(reason)
+        this.cluster.loaded(stamp)
+        return stamp
       },
     }
-    this.#follower = new Follower({ log, subscriber, clock, random, logger })
+    this.#follower = new Follower({ log: this.cluster.log, subscriber, clock, random, logger })
     this.store = observedStore(store, this.#follower)
     this.#pull = new Pull(
       { log: this.cluster, follower: this.#follower, clock, logger },
@@ -105,7 +107,7 @@ export class Agent {
       clock,
       random,
       logger,
-      onNews: (position) => this.#follower.nudge(position),
+      onNews: (position) => this.#follower.nudge(position, 'notify'),
     })
   }
 
@@ -131,8 +133,8 @@ export class Agent {
    * @throws {NotReached} when not even this node could apply it
    */
   async publish({ stamp, nodes }: Pick<Written, 'stamp' | 'nodes'>, waitMs: number): Promise<Delivered> {
-    await this.#follower.reach(stamp.position, applyLimitMs)
-    return this.cluster.deliver({ stamp, recipients: nodes }, this.#recent.get(stamp.position), waitMs)
+    await this.#follower.reach(stamp.position, applyLimitMs, 'write')
+    return this.cluster.deliver({ stamp, recipients: nodes }, waitMs)
   }
 
   /** What is applied; null before the first load. */

@@ -5,11 +5,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { AdminOptions } from '../admin/admin.ts'
 import { type Address, formatAddress } from '../base/address.ts'
 import { systemClock, within } from '../base/clock.ts'
+import { deadlineBuffer } from '../base/deadline.ts'
 import { TroopError } from '../base/errors.ts'
 import type { JsonObject } from '../base/json.ts'
 import { type LogFile, openLog } from '../base/logger.ts'
 import { systemRandom } from '../base/random.ts'
 import { Resources } from '../base/resources.ts'
+import type { ClusterOptions } from '../cluster/cluster.ts'
 import { advertisedAddress } from '../cluster/membership/advertised.ts'
 import type { NodeIdentity } from '../cluster/membership/registry.ts'
 import { type Config, changedSettings, loadConfig, maskConfiguration } from '../config/config.ts'
@@ -86,6 +88,7 @@ class Node implements RunningNode {
   readonly #startedAtMs = systemClock.monotonic()
   readonly #listeners: Record<string, string> = {}
   readonly #version = packageVersion()
+  readonly #staleness: ClusterOptions['staleness']
   #config: Config
   #plugins: readonly Plugin[] = []
   #ready = false
@@ -106,6 +109,7 @@ class Node implements RunningNode {
   constructor(options: NodeOptions) {
     this.#options = options
     this.#config = options.config
+    this.#staleness = this.#makeStaleness(options.config.cluster)
     this.#dir = workingDirAt(options.config.workingDir)
     this.stopped = this.#ended.promise
     // Whoever started it awaits `stopped`; while it starts, nobody does yet.
@@ -181,13 +185,19 @@ class Node implements RunningNode {
 
   /** @param port  on which this node really listens for others */
   async #identify(port: number): Promise<NodeIdentity> {
-    const { advertise, listen, ttlOnFailureMs } = this.#config.cluster
+    const { advertise, listen, ttlOnFailureMs, maxStalenessMs, onStale } = this.#config.cluster
     const found = advertisedAddress(advertise, { ...listen, port }, networkInterfaces())
     if (found.loopbackOnly)
       this.#options.report('no address but 127.0.0.1 was found; cluster.advertise sets one')
     const address = formatAddress(found.address)
     const name = await keepName(this.#dir.nameFile, newNodeName(address), systemRandom)
-    return { name, address, version: this.#version, ttlSeconds: Math.round(ttlOnFailureMs / 1000) }
+    return {
+      name,
+      address,
+      version: this.#version,
+      ttlSeconds: Math.round(ttlOnFailureMs / 1000),
+      refusesAfterMs: onStale === 'refuse' ? (maxStalenessMs ?? null) : null,
+    }
   }
 
   async #rename(): Promise<string> {
@@ -227,6 +237,7 @@ class Node implements RunningNode {
         profile: cluster.profile,
         autoJoin: cluster.autoJoin,
         purgeOnJoin: cluster.purgeOnJoin,
+        staleness: this.#staleness,
       },
       cacheBytes: this.#cacheBytes * agentPart,
       surroundings: this.#surroundings,
@@ -247,6 +258,7 @@ class Node implements RunningNode {
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,
+        freshness: this.#staleness?.deadline,
         proxy: this.#proxySetup(config),
         version: this.#version,
         logLevel: config.logLevel,
@@ -401,6 +413,12 @@ class Node implements RunningNode {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps } = proxy
     const pluginDir = pluginDirOf(this.#options.configPath)
     return { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps, customPlugins, pluginDir }
+  }
+
+  /** One that is to refuse traffic has a deadline that its threads share. */
+  #makeStaleness({ maxStalenessMs, onStale }: Config['cluster']): ClusterOptions['staleness'] {
+    if (maxStalenessMs === undefined) return undefined
+    return { maxMs: maxStalenessMs, deadline: onStale === 'refuse' ? deadlineBuffer() : undefined }
   }
 
   get #cacheBytes(): number {

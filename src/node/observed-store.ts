@@ -5,7 +5,7 @@ import type { Store, Written } from '../store/store.ts'
 /** Who judges heads; the follower of the log fits. */
 export interface HeadObserver {
   applied(): Stamp
-  observe(sentAt: Stamp, answered: Stamp): void
+  observe(sentAt: Stamp, answered: Stamp, path: 'write'): void
 }
 
 /**
@@ -16,7 +16,7 @@ export function observedStore(store: Store, observer: HeadObserver): Store {
   const observed = async <W extends Written | null>(write: () => Promise<W>): Promise<W> => {
     const sentAt = observer.applied()
     const written = await write()
-    if (written) observer.observe(sentAt, written.stamp)
+    if (written) observer.observe(sentAt, written.stamp, 'write')
     return written
   }
   return {

@@ -23,6 +23,8 @@ export interface WorkerSetup {
   readonly cacheBytes: number
   /** Whether several workers listen on one port; false where the platform can't, and then there is one. */
   readonly reusePort: boolean
+  /** The deadline (base/deadline.ts) after which nothing may be answered from what is known here; undefined: there is none. */
+  readonly freshness: SharedArrayBuffer | undefined
   readonly proxy: ProxySetup
   readonly version: string
   readonly logLevel: LogLevel

@@ -1,6 +1,7 @@
 // Entities in and out of the datastore. Reads for caches carry a stamp; writes answer with their position.
 import type { Row } from '../base/json.ts'
-import type { Position, Stamp, Stamped } from '../base/stamp.ts'
+import type { Stamp, Stamped } from '../base/stamp.ts'
+import type { RegisteredLife } from '../database/database.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 
 /** Equality on columns; null asks for unset. Values of ids are checked by the caller. */
@@ -26,7 +27,7 @@ export interface Written {
   /** The newest event of the writing transaction. */
   readonly stamp: Stamp
   /** The nodes that must know of it, as of the commit. */
-  readonly nodes: readonly { readonly name: string; readonly life: Position }[]
+  readonly nodes: readonly RegisteredLife[]
 }
 
 /** What the data plane needs: rows with the head of the log from the same snapshot. */

@@ -6,6 +6,8 @@ export interface Recipient {
   readonly name: string
   /** An acknowledgement of another life is of another process, or of one that was shut out. */
   readonly life: Position
+  /** One that was forced out serves nothing any more after so many ms, whether it knows of it or not; null for others. */
+  readonly lapsesMs: number | null
 }
 
 /** What an answer to a write says. */
@@ -19,21 +21,35 @@ export interface Delivered {
 }
 
 export class Acknowledgements {
-  readonly #missing: Map<string, Position>
-  readonly #count: number
+  readonly #missing: Map<string, Recipient>
+  #count: number
   #change = Promise.withResolvers<void>()
 
   constructor(recipients: readonly Recipient[]) {
-    this.#missing = new Map(recipients.map(({ name, life }) => [name, life]))
+    this.#missing = new Map(recipients.map((recipient) => [recipient.name, recipient]))
     this.#count = this.#missing.size
   }
 
   /** Node `name` has the change, in this life. Says nothing of another life, nor of a node that need not have it. */
   note(name: string, life: Position): void {
-    if (this.#missing.get(name) !== life) return
+    if (this.#missing.get(name)?.life !== life) return
     this.#missing.delete(name)
     this.#change.resolve()
     this.#change = Promise.withResolvers()
+  }
+
+  /** Whether a missing one is of those that lapse. */
+  lapses(name: string): boolean {
+    return this.#missing.get(name)?.lapsesMs != null
+  }
+
+  /** So long after the change, those that were forced out before it need not have it any more. */
+  lapse(elapsedMs: number): void {
+    for (const { name, lapsesMs } of this.#missing.values()) {
+      if (lapsesMs === null || elapsedMs <= lapsesMs) continue
+      this.#missing.delete(name)
+      this.#count--
+    }
   }
 
   /** Resolves with the next one that counts. */

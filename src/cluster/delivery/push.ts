@@ -10,7 +10,7 @@ import { Acknowledgements, type Delivered, type Recipient } from './acknowledgem
 export interface Applier {
   offer(events: readonly LogEvent[]): 'applied' | 'known' | 'gap' | 'other-history'
   /** Pulls until `position` is applied. */
-  reach(position: Position, limitMs: number): Promise<void>
+  reach(position: Position, limitMs: number, path: 'push'): Promise<void>
   /** The digest at the end of a transaction that was applied not long ago. */
   digestAt(position: Position): string | undefined
   applied(): Stamp
@@ -31,7 +31,7 @@ export interface PushParts {
   /** Whether a node may acknowledge soon: one that has failed or left, or that nobody knows, is named and not waited for. */
   readonly mayAnswer: (name: string) => boolean
   /** This node's own name and life. */
-  readonly self: () => Recipient
+  readonly self: () => Pick<Recipient, 'name' | 'life'>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -45,14 +45,15 @@ export interface Change {
 
 export const pushMethod = 'push'
 
-const event = z.object({
+/** An event as it goes over the wire. */
+export const loggedEvent = z.object({
   position: z.int().positive(),
   first: z.int().positive(),
   digest: z.string().length(64),
   body: z.string(),
 })
 /** Wire format: fields are only ever added. No events: pull, what was changed is too long for a frame. */
-const pushed = z.object({ to: z.int().positive(), events: z.array(event) })
+const pushed = z.object({ to: z.int().positive(), events: z.array(loggedEvent) })
 const acknowledged = z.object({ life: z.int().nonnegative(), position: z.int(), digest: z.string() })
 
 /** Beyond it the others are told to pull: below the transport's bound on frames, with room for what is around it. */
@@ -87,12 +88,15 @@ export class Push {
     acknowledgements.note(self().name, self().life)
     const message = { to: stamp.position, events: fits(events) ? events : [] }
     const deadline = clock.monotonic() + Math.max(limitMs, pullLimitMs)
+    const isWorthAWait = (name: string) => mayAnswer(name) || acknowledgements.lapses(name)
     for (const name of new Set([...acknowledgements.missing, ...connected()])) {
       void this.#tell(name, message, deadline, acknowledgements)
     }
-    const end = clock.monotonic() + limitMs
-    while (clock.monotonic() < end && acknowledgements.missing.some(mayAnswer)) {
+    const start = clock.monotonic()
+    const end = start + limitMs
+    while (clock.monotonic() < end && acknowledgements.missing.some((name) => isWorthAWait(name))) {
       await Promise.race([clock.sleep(lookIntervalMs), acknowledgements.changed()])
+      acknowledgements.lapse(clock.monotonic() - start)
     }
     return acknowledgements.report()
   }
@@ -102,7 +106,7 @@ export class Push {
     const { to, events } = pushed.parse(params)
     const { applier, self } = this.#parts
     const outcome = events.length > 0 ? applier.offer(events) : 'gap'
-    if (outcome === 'gap') await applier.reach(to, pullLimitMs)
+    if (outcome === 'gap') await applier.reach(to, pullLimitMs, 'push')
     // A load may have gone past it: then what this node has applied says as much.
     const position = applier.digestAt(to) === undefined ? applier.applied().position : to
     return { life: self().life, position, digest: applier.digestAt(position) ?? applier.applied().digest }
@@ -139,7 +143,7 @@ export class Push {
   ): Promise<void> {
     const { applier, logger } = this.#parts
     // It may be ahead of this node: then this one can tell when it has got there.
-    await applier.reach(position, pullLimitMs)
+    await applier.reach(position, pullLimitMs, 'push')
     if (position >= to && applier.digestAt(position) === digest) acknowledgements.note(name, life)
     else logger.warn('a node acknowledged another history', { member: name, position })
   }

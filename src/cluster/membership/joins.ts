@@ -18,11 +18,14 @@ export function nodeChanges(events: readonly LogEvent[]): NodeChange[] {
 }
 
 /**
- * Whether it is a registration. Its image has no life yet: the life is the position at which the event itself stands
- * (migrations/0003_nodes.ts). All other changes of a row carry the life that they are about.
+ * Whether every node is to prove what it holds: a registration, or the return of one that had been called failed. The
+ * image of a registration has no life yet: the life is the position at which the event itself stands
+ * (migrations/0003_nodes.ts). All other changes of a row carry the life that they are about, and only a return changes
+ * nothing.
  */
-export function isJoin(change: NodeChange): boolean {
-  return change.new !== null && change.new.life === null
+export function isJoin({ old, new: row }: NodeChange): boolean {
+  if (row === null || row.status !== 'alive') return false
+  return row.life === null || (old !== null && old.status === 'alive' && old.life === row.life)
 }
 
 /** Whether it ends this life of this node, by somebody else's hand or by its own. */

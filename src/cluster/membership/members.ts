@@ -35,6 +35,10 @@ export type MemberEvent =
    * owner stops serving under that life, registers anew and calls `renew`.
    */
   | { readonly kind: 'fenced'; readonly reason: 'forced' | 'superseded' }
+  /** Others had called this node failed, and it has contradicted: it was away, and may have missed something. */
+  | { readonly kind: 'returned'; readonly self: Member }
+  /** It is said that another registered under this node's name, which its own log does not show (yet): look it up. */
+  | { readonly kind: 'doubted' }
 
 /** A probe of this node's own that was answered, in order of arrival: what was sent with the answer is as old. */
 export interface Answer {
@@ -68,6 +72,11 @@ export interface MembersOptions {
   readonly profile: Profile
   readonly random: Random
   readonly now: number
+  /**
+   * Up to where this node has applied the log. A life above it is either news of a moment ago or, after the log has lost
+   * its tail, of another history: it yields to an earlier one of the same member.
+   */
+  readonly applied: () => Position
 }
 
 /** Only ever rising, for metrics. */
@@ -82,6 +91,7 @@ export interface MembersCounts {
 export class Members {
   readonly #profile: Profile
   readonly #random: Random
+  readonly #applied: () => Position
   readonly #name: string
   readonly #view = new View()
   readonly #gossip: Gossip
@@ -96,9 +106,10 @@ export class Members {
   #nextDueAt: number
   #step: { send: Outgoing[]; dial: Peer[]; events: MemberEvent[]; answers: Answer[] } = emptyStep()
 
-  constructor({ self, profile, random, now }: MembersOptions) {
+  constructor({ self, profile, random, now, applied }: MembersOptions) {
     this.#profile = profile
     this.#random = random
+    this.#applied = applied
     this.#name = self.name
     this.#gossip = new Gossip({ repeats: profile.rumourRepeats, perMessageMax: profile.rumoursPerMessageMax })
     this.#redials = new Redials(profile, random)
@@ -168,7 +179,7 @@ export class Members {
     this.#redials.drop(peer.name)
     return this.#act(now, () => {
       this.#react(this.#view.prove(peer.name, now), now)
-      const known = this.#view.get(peer.name)
+      const known = this.#knownBeside(peer)
       if (known === undefined || known.life < peer.life) {
         this.#hear({ ...peer, incarnation: 0, state: 'alive', by: peer.name }, now)
       }
@@ -307,7 +318,7 @@ export class Members {
 
   /** Learns of the sender what rides on every message. Returns whether the rest of it counts. */
   #hearSender(from: string, message: MembershipMessage, now: number): boolean {
-    const known = this.#view.get(from)
+    const known = this.#knownBeside({ name: from, life: message.life })
     if (known === undefined) {
       // It knows this node; how it is to be reached, its view will say.
       if (message.kind !== 'sync' && message.kind !== 'gossip') this.#sendView(from, true, now)
@@ -380,7 +391,7 @@ export class Members {
 
   #hearOfOther(rumour: Rumour, now: number): void {
     const { name, life, state, by } = rumour
-    if (this.#view.get(name)?.life === life && isPresent(state) && by !== this.#name) {
+    if (this.#knownBeside(rumour)?.life === life && isPresent(state) && by !== this.#name) {
       this.#react(this.#view.prove(name, now), now)
     }
     const known = this.#view.get(name)
@@ -411,10 +422,13 @@ export class Members {
     const { life, incarnation, state } = this.#self
     if (!this.#takesPart || rumour.life < life) return
     const isTrue = rumour.state === state && rumour.incarnation === incarnation
-    if (rumour.life > life) this.#fence('superseded')
-    else if (isFinal(rumour.state)) this.#fence('forced')
+    if (rumour.life > life) {
+      if (rumour.life > this.#applied()) this.#step.events.push({ kind: 'doubted' })
+      else this.#fence('superseded')
+    } else if (isFinal(rumour.state)) this.#fence('forced')
     else if (!isTrue && rumour.incarnation >= incarnation) {
       if (rumour.state === 'suspect') this.#detector.wasSuspected()
+      if (rumour.state === 'failed') this.#step.events.push({ kind: 'returned', self: memberOf(this.#self) })
       this.#counts.refutations++
       this.#sayOfSelf(state, rumour.incarnation + 1, now)
     }
@@ -430,6 +444,21 @@ export class Members {
     const self = this.#self
     this.#view.apply(this.#statement(self, 'forced'), self.sinceMs)
     this.#step.events.push({ kind: 'fenced', reason })
+  }
+
+  /** What is known of a member, unless it is of a later life that the log does not hold. */
+  #knownBeside({ name, life }: Pick<Rumour, 'name' | 'life'>): Entry | undefined {
+    const known = this.#view.get(name)
+    if (known === undefined || known.life <= Math.max(life, this.#applied())) return known
+    this.#forget(name)
+    return undefined
+  }
+
+  #forget(name: string): void {
+    this.#view.forget(name)
+    this.#gossip.forget(name)
+    this.#redials.drop(name)
+    this.#detector.settle(name)
   }
 
   /** What a change of the view brings with it. */
@@ -464,7 +493,7 @@ export class Members {
   }
 
   #heedRow(row: MemberRow, now: number): void {
-    const known = this.#view.get(row.name)
+    const known = this.#knownBeside(row)
     if (known && known.life > row.life) return
     const { name, address, life } = row
     const incarnation = known?.life === life ? known.incarnation : 0
@@ -525,11 +554,7 @@ export class Members {
   #sweep(now: number): void {
     this.#nextSweepAt = now + sweepIntervalMs
     for (const { name, state, sinceMs } of [...this.#view.all()]) {
-      if (isPresent(state) || now - sinceMs < this.#profile.rememberMs) continue
-      this.#view.forget(name)
-      this.#gossip.forget(name)
-      this.#redials.drop(name)
-      this.#detector.settle(name)
+      if (!isPresent(state) && now - sinceMs >= this.#profile.rememberMs) this.#forget(name)
     }
   }
 

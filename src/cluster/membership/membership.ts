@@ -1,14 +1,14 @@
 // Carries out what members.ts decides: its messages go over the transport, its dials are made, its timer is kept.
 import { formatAddress, parseAddress } from '../../base/address.ts'
-import type { Clock, Timer } from '../../base/clock.ts'
+import { type Clock, type Moment, momentOf, type Timer } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import type { Position } from '../../base/stamp.ts'
 import type { Peer, Transport } from '../transport/transport.ts'
 import type { Peer as Known, Member, MemberStatus } from './member.ts'
-import { type MemberEvent, Members, type Step } from './members.ts'
-import { membershipMessage } from './message.ts'
+import { type Answer, type MemberEvent, Members, type Step } from './members.ts'
+import { type MembershipMessage, membershipMessage, type Progress } from './message.ts'
 import type { Profile } from './profile.ts'
 import type { RegisteredNode } from './registry.ts'
 
@@ -18,12 +18,21 @@ export interface MembershipParts {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
-  /** This node's life is over, as another member knows. */
-  readonly onFenced: () => void
+  /** What this node has applied, to be told with its answers to probes; undefined before its first load. */
+  readonly progress: () => Progress | undefined
+  /** A member's answer to a probe that was sent at `askedAt`. */
+  readonly onProgress: (member: string, progress: Progress, askedAt: Moment) => void
+  /** Somebody says that this node's life is over: with certainty, or so that the datastore is to be asked. */
+  readonly onFenced: (certain: boolean) => void
+  /** A member, or this node itself, had been called failed, and is back in the same life. */
+  readonly onReturned: (member: Pick<Member, 'name' | 'life'>) => void
 }
 
 /** The method by which members speak; small and urgent. */
 export const membershipMethod = 'member'
+
+/** Probes are answered within seconds or not at all; a few are sent each second. */
+const probesKept = 64
 
 /** A dial within a site takes milliseconds; a dead address is not waited for longer than this. */
 const dialTimeoutMs = 3000
@@ -31,6 +40,8 @@ const dialTimeoutMs = 3000
 export class Membership {
   readonly #parts: MembershipParts
   readonly #peers = new Map<string, Peer>()
+  /** When probes were sent, by the time that the decisions know. */
+  readonly #probedAt = new Map<number, Moment>()
   #members: Members | undefined
   #timer: Timer | undefined
 
@@ -45,10 +56,19 @@ export class Membership {
     if (!address) throw new TypeError(`${self.address} is no address`)
     transport.introduce({ name: self.name, life: self.life, address })
     const now = clock.monotonic()
-    const known = this.#members?.get(self.name)
+    const before = this.#members
+    const known = before?.get(self.name)
     // A life that is not later than the one before is of another history: what was known of the others is too.
-    if (this.#members && known && known.life < self.life) this.#carryOut(this.#members.renew(self.life, now))
-    else this.#members = new Members({ self, profile, random, now })
+    if (before && known && known.life < self.life) this.#carryOut(before.renew(self.life, now))
+    else {
+      // Before the first load: what registered before this node did is in its rows.
+      const applied = () => this.#parts.progress()?.position ?? self.life
+      this.#members = new Members({ self, profile, random, now, applied })
+      // Under another name they do not know this node, nor it them; where they are is all that is left.
+      for (const member of before?.list() ?? []) {
+        if (member.name !== known?.name && member.status === 'alive') void this.#dial({ ...member, life: 0 })
+      }
+    }
     this.#keepTime()
   }
 
@@ -115,19 +135,41 @@ export class Membership {
   /** For the transport: a member says something. Throws what is not a message, which ends the connection. */
   receive(peer: Peer, params: unknown): void {
     const message = membershipMessage.parse(params)
-    this.#act((members, now) => members.receive(peer.name, message, now))
+    this.#act((members, now) => {
+      const step = members.receive(peer.name, message, now)
+      for (const answer of step.answers) if (answer.name === peer.name) this.#note(message, answer)
+      return step
+    })
+  }
+
+  /** Sent after the probe was: as old as that, at the most. */
+  #note(message: MembershipMessage, { name, sentAt }: Answer): void {
+    const askedAt = this.#probedAt.get(sentAt)
+    if (message.kind === 'ack' && message.progress && askedAt) {
+      this.#parts.onProgress(name, message.progress, askedAt)
+    }
   }
 
   #act(decide: (members: Members, now: number) => Step | undefined): void {
     if (!this.#members) return
-    const step = decide(this.#members, this.#parts.clock.monotonic())
+    const moment = momentOf(this.#parts.clock)
+    const step = decide(this.#members, moment.monotonic)
+    if (step?.send.some(({ message }) => message.kind === 'probe')) this.#remember(moment)
     if (step) this.#carryOut(step)
     this.#keepTime()
   }
 
+  #remember(moment: Moment): void {
+    this.#probedAt.set(moment.monotonic, moment)
+    if (this.#probedAt.size > probesKept) this.#probedAt.delete(this.#probedAt.keys().next().value as number)
+  }
+
   #carryOut({ send, dial, events }: Step): void {
     // Dropped when there is no connection or it is full: all of it bears that.
-    for (const { to, message } of send) this.#peers.get(to)?.notify(membershipMethod, message)
+    for (const { to, message } of send) {
+      const progress = message.kind === 'ack' ? this.#parts.progress() : undefined
+      this.#peers.get(to)?.notify(membershipMethod, progress ? { ...message, progress } : message)
+    }
     for (const known of dial) void this.#dial(known)
     for (const event of events) this.#tell(event)
   }
@@ -148,15 +190,26 @@ export class Membership {
   }
 
   #tell(event: MemberEvent): void {
-    const { logger, onFenced } = this.#parts
-    if (event.kind === 'fenced') {
-      logger.warn('this life of the node is over, as another member knows', { reason: event.reason })
-      onFenced()
-      return
+    const { logger, onFenced, onReturned } = this.#parts
+    switch (event.kind) {
+      case 'fenced':
+        logger.warn('this life of the node is over, as another member knows', { reason: event.reason })
+        onFenced(true)
+        break
+      case 'doubted':
+        onFenced(false)
+        break
+      case 'returned':
+        logger.warn('this node had been called failed')
+        onReturned(event.self)
+        break
+      default: {
+        const { name, address, life } = event.member
+        const line = event.kind === 'failed' ? 'warn' : 'info'
+        logger[line](`member ${event.kind}`, { member: name, address, life })
+        if (event.kind === 'back') onReturned(event.member)
+      }
     }
-    const { name, address, life } = event.member
-    const line = event.kind === 'failed' ? 'warn' : 'info'
-    logger[line](`member ${event.kind}`, { member: name, address, life })
   }
 
   #keepTime(): void {

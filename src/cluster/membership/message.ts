@@ -2,6 +2,15 @@
 import { z } from 'zod'
 import { memberStates } from './member.ts'
 
+/** What a node has applied of the log, said with the answer to a probe. */
+export const progress = z.object({
+  position: z.int().nonnegative(),
+  digest: z.string().length(64),
+  /** Since when, in ms, it may be missing something; left out when it never was certain. */
+  freshnessMs: z.number().nonnegative().exactOptional(),
+})
+export type Progress = z.infer<typeof progress>
+
 const name = z.string().min(1).max(255)
 const count = z.int().nonnegative()
 
@@ -23,7 +32,7 @@ const body = z.discriminatedUnion('kind', [
   /** Answer me. */
   z.object({ kind: z.literal('probe'), sequence: count }),
   /** The answer to a probe, or passed on by a helper: it answered me. */
-  z.object({ kind: z.literal('ack'), sequence: count }),
+  z.object({ kind: z.literal('ack'), sequence: count, progress: progress.exactOptional() }),
   /** From a helper: I am here, and it does not answer me either. */
   z.object({ kind: z.literal('nack'), sequence: count }),
   /** Probe `target` for me. */

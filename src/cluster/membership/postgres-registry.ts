@@ -15,32 +15,56 @@ export class PostgresRegistry implements Registry {
     this.#database = database
   }
 
-  async register({ name, address, ttlSeconds, version }: NodeIdentity): Promise<Position> {
-    const { stamp } = await this.#database.transaction(
+  async find(name: string): Promise<RegisteredNode | undefined> {
+    const query = sql<RegisteredNode>`${select} where name = ${name}`
+    return (await query.execute(this.#database.primary)).rows[0]
+  }
+
+  async register(node: NodeIdentity, replaced: Position | undefined): Promise<Position | undefined> {
+    const { name, address, ttlSeconds, version, refusesAfterMs } = node
+    const { value, stamp } = await this.#database.transaction(
       (trx) =>
         sql`
-          insert into nodes (name, cluster_listening_address, status, ttl_on_failure, version)
-          values (${name}, ${address}, 'alive', ${ttlSeconds}, ${version})
+          insert into nodes
+            (name, cluster_listening_address, status, ttl_on_failure, version, refuses_after_ms)
+          values (${name}, ${address}, 'alive', ${ttlSeconds}, ${version}, ${refusesAfterMs})
           on conflict (name) do update set
             cluster_listening_address = excluded.cluster_listening_address, status = 'alive', life = null,
             applied = null, last_seen = clock_timestamp(), ttl_on_failure = excluded.ttl_on_failure,
-            version = excluded.version`.execute(trx),
+            version = excluded.version, refuses_after_ms = excluded.refuses_after_ms, forced_at = null,
+            rejoined_at = null
+          where nodes.life = ${replaced ?? null}`.execute(trx),
       { actor },
     )
     // One row, one event: the newest of the transaction is the registration.
-    return stamp.position
+    return value.numAffectedRows === 1n ? stamp.position : undefined
   }
 
-  async restore({ name, address, ttlSeconds, version }: NodeIdentity, life: Position): Promise<boolean> {
+  async restore(node: NodeIdentity, life: Position): Promise<boolean> {
+    const { name, address, ttlSeconds, version, refusesAfterMs } = node
     const { value } = await this.#database.transaction(
       (trx) =>
         sql`
-          insert into nodes (name, cluster_listening_address, status, life, ttl_on_failure, version)
-          values (${name}, ${address}, 'alive', ${life}, ${ttlSeconds}, ${version})
+          insert into nodes
+            (name, cluster_listening_address, status, life, ttl_on_failure, version, refuses_after_ms)
+          values (${name}, ${address}, 'alive', ${life}, ${ttlSeconds}, ${version}, ${refusesAfterMs})
           on conflict (name) do nothing`.execute(trx),
       { actor },
     )
     return value.numAffectedRows === 1n
+  }
+
+  async rejoin(name: string, life: Position, intervalMs: number): Promise<void> {
+    await this.#database.transaction(
+      (trx) =>
+        sql`
+          update nodes set status = 'alive', rejoined_at = clock_timestamp()
+          where name = ${name} and life = ${life} and status = 'alive'
+            and coalesce(rejoined_at < clock_timestamp() - ${intervalMs} * interval '1 ms', true)`.execute(
+          trx,
+        ),
+      { actor },
+    )
   }
 
   async beat(name: string, life: Position, applied: Position): Promise<Beat> {
@@ -52,13 +76,13 @@ export class PostgresRegistry implements Registry {
         where name = ${name} and life = ${life} and status <> 'left' returning 1
       )
       select head.position, encode(head.digest, 'hex') as digest, exists (select from beat) as beaten,
-        node.life, node.status
+        node.life, node.status, (extract(epoch from clock_timestamp()) * 1000)::float8 as now
       from (select position, digest from events order by position desc limit 1) head
       left join nodes node on node.name = ${name}`
     const [row] = (await query.execute(this.#database.primary)).rows
     if (!row) throw new DatastoreError('the log is empty: not even its genesis event is left')
-    const { position, digest } = row
-    return { head: { position, digest }, holding: holdingOf(row, life) }
+    const { position, digest, now } = row
+    return { head: { position, digest }, holding: holdingOf(row, life), now }
   }
 
   async leave(name: string, life: Position, status: 'leaving' | 'left'): Promise<void> {
@@ -75,7 +99,9 @@ export class PostgresRegistry implements Registry {
     const { value } = await this.#database.transaction(
       async (trx) => {
         const { rows } = await sql`select from nodes where name = ${name} for update`.execute(trx)
-        await sql`update nodes set status = 'left' where name = ${name} and status <> 'left'`.execute(trx)
+        await sql`
+          update nodes set status = 'left', forced_at = clock_timestamp()
+          where name = ${name} and status <> 'left'`.execute(trx)
         return rows.length > 0
       },
       { actor },
@@ -96,11 +122,7 @@ export class PostgresRegistry implements Registry {
   }
 
   async rows(): Promise<readonly RegisteredNode[]> {
-    const query = sql<RegisteredNode>`
-      select name, cluster_listening_address as address, status, life, applied,
-        (extract(epoch from clock_timestamp() - last_seen) * 1000)::bigint as "silentMs",
-        ${expired} as expired, version, created_at as "createdAt"
-      from nodes order by life desc nulls last, name`
+    const query = sql<RegisteredNode>`${select} order by life desc nulls last, name`
     return (await query.execute(this.#database.primary)).rows
   }
 
@@ -115,8 +137,16 @@ export class PostgresRegistry implements Registry {
 
 const expired = sql<boolean>`last_seen < clock_timestamp() - make_interval(secs => ttl_on_failure)`
 
+const select = sql`
+  select name, cluster_listening_address as address, status, life, applied,
+    (extract(epoch from clock_timestamp() - last_seen) * 1000)::bigint as "silentMs",
+    ${expired} as expired, version,
+    refuses_after_ms as "refusesAfterMs", created_at as "createdAt"
+  from nodes`
+
 /** What stands under the name; the row as it was before the heartbeat. */
 interface Found {
+  readonly now: number
   readonly beaten: boolean
   readonly life: Position | null
   readonly status: string | null

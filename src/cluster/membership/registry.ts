@@ -10,6 +10,14 @@ export interface NodeIdentity {
   readonly version: string
   /** How long its row outlives its last heartbeat, in seconds, at least 60. */
   readonly ttlSeconds: number
+  /** How long it serves after it last knew that it had everything; null when it has no such bound. */
+  readonly refusesAfterMs: number | null
+}
+
+/** A registration that is in force. */
+export interface Claim {
+  readonly identity: NodeIdentity
+  readonly life: Position
 }
 
 /** One row. */
@@ -25,6 +33,8 @@ export interface RegisteredNode {
   /** Whether that is more than its time to live. */
   readonly expired: boolean
   readonly version: string
+  /** As in `NodeIdentity`. */
+  readonly refusesAfterMs: number | null
   /** Milliseconds since 1970, of its first registration. */
   readonly createdAt: number
 }
@@ -42,12 +52,25 @@ export type Holding =
 export interface Beat {
   readonly head: Stamp
   readonly holding: Holding
+  /** Milliseconds since 1970 by the database's clock. */
+  readonly now: number
 }
 
 /** All throw {DatastoreAway} or {DatastoreError}; what writes events may throw {OutcomeUnknown}. */
 export interface Registry {
-  /** Begins a new life under the name, whoever had it; the event is a join. Resolves with the life. */
-  register(node: NodeIdentity): Promise<Position>
+  /** The row under that name. */
+  find(name: string): Promise<RegisteredNode | undefined>
+  /**
+   * Begins a new life under the name; the event is a join.
+   * @param replaced  the life that is known to stand under the name, over or given up; undefined for none
+   * @returns         the life, or undefined when another one stands there: nothing was changed
+   */
+  register(node: NodeIdentity, replaced: Position | undefined): Promise<Position | undefined>
+  /**
+   * Makes every node prove what it holds, as a join does: this one was away. Nothing happens when its life is over, or
+   * when that was recorded less than `intervalMs` ago, by whoever noticed it too.
+   */
+  rejoin(name: string, life: Position, intervalMs: number): Promise<void>
   /** Puts back a row that is gone, in its old life: no join. False when somebody has the name meanwhile. */
   restore(node: NodeIdentity, life: Position): Promise<boolean>
   /** Writes that the node is there and what it has applied; reads the head of the log in the same statement. */

@@ -1,21 +1,30 @@
 import { expect } from 'chai'
 import { silentLogger } from '../../../../src/base/logger.ts'
-import type { Stamp } from '../../../../src/base/stamp.ts'
 import { Heartbeat } from '../../../../src/cluster/delivery/heartbeat.ts'
 import type { Holding, NodeIdentity, Registry } from '../../../../src/cluster/membership/registry.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
 
-const identity: NodeIdentity = { name: 'a', address: '10.0.0.1:7946', version: '0.1.0', ttlSeconds: 60 }
-const head: Stamp = { position: 9, digest: 'd' }
+const identity: NodeIdentity = {
+  name: 'a',
+  address: '10.0.0.1:7946',
+  version: '0.1.0',
+  ttlSeconds: 60,
+  refusesAfterMs: null,
+}
+const head = { position: 9, digest: 'd' }
 
 describe('a heartbeat', () => {
-  const make = (holdings: Holding[], { restores = true, renewals = 1 } = {}) => {
+  const make = (
+    holdings: Holding[],
+    { restores = true, renewals = 1, renewing = undefined as undefined | (() => Promise<void>) } = {},
+  ) => {
     const clock = new ManualClock()
     const acts: string[] = []
+    const leases: string[] = []
     const registry = {
       async beat(name: string, life: number, applied: number) {
         acts.push(`beat ${name} ${life} ${applied}`)
-        return { head, holding: holdings.shift() ?? 'held' }
+        return { head, holding: holdings.shift() ?? 'held', now: 1_000_000 }
       },
       async restore(_: NodeIdentity, life: number) {
         acts.push(`restore ${life}`)
@@ -38,12 +47,16 @@ describe('a heartbeat', () => {
         async renew(claim, why) {
           acts.push(`renew ${why}`)
           if (left-- <= 0) throw new Error('away')
+          await renewing?.()
           return { ...claim, life: claim.life + 1 }
         },
+        held: ({ life }, { monotonic }) => void leases.push(`${life} held at ${monotonic}`),
+        lost: () => void leases.push('lost'),
+        told: () => {},
       },
       { identity, life: 5 },
     )
-    return { clock, acts, heartbeat }
+    return { clock, acts, leases, heartbeat }
   }
 
   it('writes every ten seconds and only reads in between', async () => {
@@ -89,4 +102,51 @@ describe('a heartbeat', () => {
     expect(acts.filter((act) => act.startsWith('beat'))).to.have.length(2)
     expect(heartbeat.claim.life).to.equal(5)
   })
+
+  it('does not put back a life that its log does not reach: it is of a history that was lost', async () => {
+    const { acts, heartbeat } = make(['gone'])
+    head.position = 4
+    try {
+      await heartbeat.head()
+    } finally {
+      head.position = 9
+    }
+    expect(acts).to.deep.equal(['beat a 5 8', 'renew forced-out'])
+  })
+
+  it('tells since when the registration stands, by the time at which that was asked', async () => {
+    const { clock, leases, heartbeat } = make(['held', 'gone', 'forced-out'])
+    for (let n = 0; n < 3; n++) {
+      await heartbeat.head()
+      clock.advance(10_000)
+    }
+    expect(leases).to.deep.equal(['5 held at 0', 'lost', '5 held at 10000', 'lost', '6 held at 20000'])
+    heartbeat.expire()
+    expect(leases.at(-1)).to.equal('lost')
+  })
+
+  it('once stopped, claims nothing, and what was under way has ended', async () => {
+    const registered = Promise.withResolvers<void>()
+    const { acts, heartbeat } = make(['forced-out'], { renewing: () => registered.promise })
+    const beating = heartbeat.head()
+    await settled()
+    expect(acts).to.include('renew forced-out')
+    let isStopped = false
+    const stopped = heartbeat.stop().then(() => {
+      isStopped = true
+    })
+    await settled()
+    expect(isStopped).to.equal(false)
+    registered.resolve()
+    await Promise.all([beating, stopped])
+    expect(heartbeat.claim.life).to.equal(6)
+    heartbeat.hurry()
+    await heartbeat.head()
+    expect(acts.at(-1)).to.equal('read')
+  })
 })
+
+/** Lets everything run that waits for nothing but its turn. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

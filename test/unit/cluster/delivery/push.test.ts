@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { systemClock } from '../../../../src/base/clock.ts'
 import { silentLogger } from '../../../../src/base/logger.ts'
+import type { Recipient } from '../../../../src/cluster/delivery/acknowledgements.ts'
 import { Push, type PushParts, type Target } from '../../../../src/cluster/delivery/push.ts'
 import type { LogEvent } from '../../../../src/event-log/event.ts'
 
@@ -10,8 +11,8 @@ const event: LogEvent = { position: 7, first: 7, digest, body: '{}' }
 const change = {
   stamp: { position: 7, digest },
   recipients: [
-    { name: 'self', life: 1 },
-    { name: 'other', life: 2 },
+    { name: 'self', life: 1, lapsesMs: null },
+    { name: 'other', life: 2, lapsesMs: null },
   ],
 }
 
@@ -83,6 +84,14 @@ describe('a push', () => {
   it('does not wait when it is told not to', async () => {
     const { push } = make(() => new Promise(() => {}))
     expect((await push.deliver(change, [event], 0)).lagging).to.deep.equal(['other'])
+  })
+
+  it('waits for one that was forced out until it serves nothing any more, and then counts it no longer', async () => {
+    const { push } = make(() => new Promise(() => {}), { mayAnswer: () => false })
+    const [self, other] = change.recipients as [Recipient, Recipient]
+    const forcedOut = { ...change, recipients: [self, { ...other, lapsesMs: 40 }] }
+    expect(await push.deliver(forcedOut, [event], 5)).to.deep.equal({ applied: 1, of: 2, lagging: ['other'] })
+    expect(await push.deliver(forcedOut, [event], 5000)).to.deep.equal({ applied: 1, of: 1, lagging: [] })
   })
 
   it('lets the others pull what is too long for a frame, escapes and wide characters counted', async () => {

@@ -75,6 +75,21 @@ describe('members', () => {
     expect(joined().reconcile([row], 11, 5).events).to.deep.equal([{ kind: 'fenced', reason: 'superseded' }])
   })
 
+  it('asks the datastore about a later life of its own that its log does not show', () => {
+    const step = hear(joined(), { ...me, life: 21, incarnation: 0, state: 'alive', by: 'me' })
+    expect(step.events).to.deep.equal([{ kind: 'doubted' }])
+  })
+
+  it('lets a later life that the log does not hold yield to an earlier one', () => {
+    const members = joined()
+    hear(members, { ...b, life: 21, incarnation: 0, state: 'alive', by: 'b' })
+    expect(members.get('b')?.life).to.equal(21)
+    members.connected({ ...b, life: 12 }, 3)
+    expect(members.get('b')?.life).to.equal(12)
+    members.connected({ ...b, life: 11 }, 4)
+    expect(members.get('b')?.life).to.equal(12)
+  })
+
   it('ignores messages of an older life, and says so to who sent them', () => {
     const members = joined()
     members.connected({ ...a, life: 5 }, 2)
@@ -255,7 +270,7 @@ describe('members', () => {
 })
 
 function fresh(): Members {
-  return new Members({ self: me, profile: profiles.lan, random: seededRandom(3), now: 0 })
+  return new Members({ self: me, profile: profiles.lan, random: seededRandom(3), now: 0, applied: () => 20 })
 }
 
 /** Connected with a and b, which it has exchanged views with. */

@@ -36,6 +36,8 @@ interface Process {
   life: number
   isUp: boolean
   pausedUntil: number
+  /** What it has applied of the log, while that is not all that there is. */
+  applied: number | undefined
   /** What arrived while it stood still. */
   readonly inbox: Call[]
   readonly connections: Set<string>
@@ -88,10 +90,10 @@ export class World {
     const life = ++this.#position
     const address = `10.0.0.1:${9000 + this.#processes.size}`
     const self = { name, address: this.#processes.get(name)?.address ?? address, life }
-    const members = new Members({ self, profile: this.#profile, random: this.random, now: this.now })
     const process: Process = {
       ...self,
-      members,
+      members: this.#makeMembers(self),
+      applied: undefined,
       isUp: true,
       pausedUntil: 0,
       inbox: [],
@@ -143,6 +145,42 @@ export class World {
   forceLeave(name: string, by: string): void {
     this.#setRow(name, { status: 'left' })
     this.#call(this.#process(by), (members, now) => members.forceLeave(name, now))
+  }
+
+  /**
+   * The datastore comes back as it was at `position`. Each node finds out within a second, and registers anew if it had
+   * registered after that.
+   */
+  loseTail(position: number): void {
+    const before = this.#position
+    this.#position = position
+    for (const [name, { life }] of this.#rows) if (life > position) this.#rows.delete(name)
+    for (const process of this.#processes.values()) {
+      process.applied = before
+      this.at(1000 * this.random.fraction(), () => this.#loadAnew(process))
+    }
+  }
+
+  #loadAnew(process: Process): void {
+    process.applied = undefined
+    if (process.life <= this.#position) return
+    const { name, address } = process
+    process.life = ++this.#position
+    this.#rows.set(name, { name, address, life: process.life, status: 'alive', expired: false })
+    for (const peer of process.connections) this.#breakLater(peer, name, this.#latency())
+    process.connections.clear()
+    process.members = this.#makeMembers({ name, address, life: process.life })
+    this.#setAlarm(process)
+  }
+
+  #makeMembers(self: { readonly name: string; readonly address: string; readonly life: number }): Members {
+    return new Members({
+      self,
+      profile: this.#profile,
+      random: this.random,
+      now: this.now,
+      applied: () => this.#processes.get(self.name)?.applied ?? this.#position,
+    })
   }
 
   expire(name: string): void {
