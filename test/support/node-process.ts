@@ -44,6 +44,13 @@ export class NodeProcess {
 
   /** Starts a node on `datastore`; resolves once it serves. */
   static async start(datastore: DatastoreAddress, settings: JsonObject = {}): Promise<NodeProcess> {
+    const node = await NodeProcess.prepare(datastore, settings)
+    await node.launch()
+    return node
+  }
+
+  /** One that is yet to be launched. */
+  static async prepare(datastore: DatastoreAddress, settings: JsonObject = {}): Promise<NodeProcess> {
     const dir = await mkdtemp(join(tmpdir(), 'troop-node-'))
     const { host, port, user, password, database } = datastore
     const node = new NodeProcess(dir, {
@@ -58,7 +65,6 @@ export class NodeProcess {
       ...settings,
     })
     await node.configure({})
-    await node.launch()
     return node
   }
 
@@ -111,10 +117,9 @@ export class NodeProcess {
     body?: JsonObject,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Answer> {
-    const init = body && {
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json', ...headers },
-    }
+    const init = body
+      ? { body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }
+      : { headers }
     return answerOf(await fetch(`${this.admin}${path}`, { method, ...init }))
   }
 
