@@ -1,9 +1,10 @@
 // The node's own knowledge (L2): what it has read of the datastore, kept right by the log. Workers ask it on a miss
 // and are told of every change, in the tick in which it is applied.
-import { type Clock, type Timer, within } from '../base/clock.ts'
+import { type Clock, within } from '../base/clock.ts'
 import type { Json, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Position, Stamp, Stamped } from '../base/stamp.ts'
+import { Throttle } from '../base/throttle.ts'
 import { type Attempt, Cache, type CacheCounters, type SingleFlight } from '../cache/cache.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 import type { Change, LogEvent } from '../event-log/event.ts'
@@ -114,8 +115,7 @@ export class AgentCatalog implements Subscriber {
   #isLoaded = false
   /** Resets so far: what was read before one says nothing after it. */
   #histories = 0
-  #purgedAtMs = Number.NEGATIVE_INFINITY
-  #purgeTimer: Timer | undefined
+  readonly #purges: Throttle
   /** What was applied since each read of the projected table that is under way was sent. */
   readonly #proofs = new Set<Proof>()
 
@@ -124,6 +124,10 @@ export class AgentCatalog implements Subscriber {
     this.#entities = byName(options.entities)
     this.#logger = options.logger.scope('catalog')
     this.#lookupMs = options.lookupMs ?? 10_000
+    this.#purges = new Throttle(options.clock, purgeFoldMs, () => {
+      this.purgeAll()
+      void this.#proveProjection()
+    })
     this.#cache = new Cache({ maxBytes: options.maxBytes })
     this.#flights = this.#cache.flights({
       position: () => (this.#isLoaded ? this.#applied.position : 0),
@@ -237,17 +241,7 @@ export class AgentCatalog implements Subscriber {
    * the ones that are served. Joins that come within a second of the last purge have one together, at its end.
    */
   proveAnew(): void {
-    const { clock } = this.#options
-    if (this.#purgeTimer) return
-    const waitMs = this.#purgedAtMs + purgeFoldMs - clock.monotonic()
-    const purge = () => {
-      this.#purgeTimer = undefined
-      this.#purgedAtMs = clock.monotonic()
-      this.purgeAll()
-      void this.#proveProjection()
-    }
-    if (waitMs <= 0) purge()
-    else this.#purgeTimer = clock.after(waitMs, purge)
+    this.#purges.call()
   }
 
   apply(events: readonly LogEvent[]): void {
