@@ -15,6 +15,7 @@ import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
 import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
 import { differences, type Patch, patched } from './patches.ts'
+import { hurryGapMs } from './waiting-list.ts'
 
 /** Who follows the log, as far as the catalog must speak to it; node joins the two. */
 export interface Progress {
@@ -116,6 +117,9 @@ export class AgentCatalog implements Subscriber {
   /** Resets so far: what was read before one says nothing after it. */
   #histories = 0
   readonly #purges: Throttle
+  readonly #hurries: Throttle
+  /** The highest position that somebody waits for since the log was last hurried along. */
+  #hurryTo: Position = 0
   /** What was applied since each read of the projected table that is under way was sent. */
   readonly #proofs = new Set<Proof>()
 
@@ -128,6 +132,7 @@ export class AgentCatalog implements Subscriber {
       this.purgeAll()
       void this.#proveProjection()
     })
+    this.#hurries = new Throttle(options.clock, hurryGapMs, () => this.#hurry())
     this.#cache = new Cache({ maxBytes: options.maxBytes })
     this.#flights = this.#cache.flights({
       position: () => (this.#isLoaded ? this.#applied.position : 0),
@@ -244,6 +249,16 @@ export class AgentCatalog implements Subscriber {
     this.#purges.call()
   }
 
+  /**
+   * Somebody waits for `position`: hurries the log along, and lets the changes that come of it be the answer. However
+   * many ask, and for whatever position, the datastore is asked once in `hurryGapMs` at the most.
+   */
+  hurry(position: Position): void {
+    if (position <= this.#applied.position) return
+    this.#hurryTo = Math.max(this.#hurryTo, position)
+    this.#hurries.call()
+  }
+
   apply(events: readonly LogEvent[]): void {
     const last = events.at(-1)
     if (!last) return
@@ -279,6 +294,13 @@ export class AgentCatalog implements Subscriber {
       loaded.reject(error)
       throw error
     }
+  }
+
+  #hurry(): void {
+    const position = this.#hurryTo
+    this.#hurryTo = 0
+    // A position that nothing has yet is not reached in time: whoever waits for it sees that by himself.
+    this.#options.progress.reach(position).catch(() => undefined)
   }
 
   /**

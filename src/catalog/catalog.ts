@@ -29,6 +29,12 @@ export interface Catalog {
   /** The newest change that this thread has applied; brings the catalog up to it first. @throws {Unknown} as `view` */
   position(): Position
   /**
+   * Resolves once this thread has applied `position`, to which the log is hurried along. Also as soon as `signal`
+   * aborts, and when no changes are heard any more: a view tells which. The caller bounds how many wait.
+   * @throws {Unknown} as `view`
+   */
+  reach(position: Position, signal: AbortSignal): Promise<void>
+  /**
    * Opens a view on what is known now, after bringing the catalog up to the newest change.
    * @throws {Unknown} when this thread hears no changes (yet, or any more), so projections can't be trusted either
    */

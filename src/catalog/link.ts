@@ -31,8 +31,14 @@ export type ToWorker =
     }
   | { readonly kind: 'failed'; readonly id: number; readonly code: string; readonly message: string }
 
-/** A question of the worker; answered by `found` or `failed` with its id, unless a seed comes in between. */
-export interface ToAgent {
+export type ToAgent =
+  | Question
+  /** Requests wait for this position: the log is to be hurried along. Answered by the changes that come of it. */
+  | { readonly kind: 'reach'; readonly position: Position }
+
+/** Answered by `found` or `failed` with its id, unless a seed comes in between. */
+interface Question {
+  readonly kind: 'find'
   readonly id: number
   /** The entity's name and the number of the lookup in it: both sides have the same tables. */
   readonly entity: string
@@ -78,7 +84,10 @@ export class AgentLink {
     this.#options = options
     this.#counts = new BigInt64Array(options.end.counts)
     const { port } = options.end
-    port.on('message', (question: ToAgent) => void this.#answer(question))
+    port.on('message', (message: ToAgent) => {
+      if (message.kind === 'find') void this.#answer(message)
+      else options.catalog.hurry(message.position)
+    })
     port.on('close', () => this.close())
     const listener: Listener = {
       seed: (seed) => {
@@ -113,7 +122,7 @@ export class AgentLink {
     this.#options.onLost(reason)
   }
 
-  async #answer({ id, entity, lookup, values }: ToAgent): Promise<void> {
+  async #answer({ id, entity, lookup, values }: Question): Promise<void> {
     const generation = this.#generation
     const isWaiting = () => !this.#closed && generation === this.#generation
     try {
@@ -167,8 +176,8 @@ export class WorkerLink {
     if (this.#lost) throw this.#lost
   }
 
-  ask(question: ToAgent): void {
-    this.#port.postMessage(question)
+  ask(message: ToAgent): void {
+    this.#port.postMessage(message)
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 // What one worker knows (L1): its own entries and projection, told of every change by the agent and brought up to
 // the newest one before anything is answered.
+import type { Clock } from '../base/clock.ts'
 import { TroopError } from '../base/errors.ts'
 import type { Row } from '../base/json.ts'
 import type { Position } from '../base/stamp.ts'
@@ -19,11 +20,13 @@ import { Unknown } from './errors.ts'
 import { cacheKey, canExist, type KeyValues } from './keys.ts'
 import { type LinkEnd, type ToWorker, WorkerLink } from './link.ts'
 import type { Patch } from './patches.ts'
+import { WaitingList } from './waiting-list.ts'
 
 export interface WorkerCatalogOptions {
   readonly end: LinkEnd
   /** Kept in step with the agent's projected entity: the router. */
   readonly projection: Projection
+  readonly clock: Clock
   /** Estimated bytes of entries; see `Cache`. */
   readonly maxBytes: number
   /** Requests that wait for lookups at once; beyond it they are unknown at once. Default 10,000. */
@@ -50,6 +53,7 @@ export class WorkerCatalog implements Catalog {
   readonly #cache: Cache<Cached>
   readonly #flights: SingleFlight<Cached, Query>
   readonly #link: WorkerLink
+  readonly #waiting: WaitingList
   readonly #asked = new Map<number, Attempt<Cached, Query>>()
   readonly #ready = Promise.withResolvers<void>()
   /** The projected rows, so that the projection is told of an old row by the very object it was given. */
@@ -57,7 +61,7 @@ export class WorkerCatalog implements Catalog {
   #state: State = { position: 0, epoch: 0 }
   #lastId = 0
 
-  constructor({ end, projection, maxBytes, waitersMax = 10_000 }: WorkerCatalogOptions) {
+  constructor({ end, projection, clock, maxBytes, waitersMax = 10_000 }: WorkerCatalogOptions) {
     this.ready = this.#ready.promise
     this.ready.catch(() => undefined)
     this.#projection = projection
@@ -69,12 +73,14 @@ export class WorkerCatalog implements Catalog {
       flightsMax: waitersMax,
       waitersMax,
     })
+    this.#waiting = new WaitingList(clock, (position) => this.#link.ask({ kind: 'reach', position }))
     this.#link = new WorkerLink(
       end,
       (message) => this.#receive(message),
       (error) => {
         this.#asked.clear()
         this.#flights.failAll(error)
+        this.#waiting.dismiss()
         this.#ready.reject(error)
       },
     )
@@ -87,6 +93,11 @@ export class WorkerCatalog implements Catalog {
   /** @throws {Unknown} when this worker has no seed yet, or lost its agent */
   position(): Position {
     return this.#catchUp().position
+  }
+
+  /** @throws {Unknown} as `position` */
+  async reach(position: Position, signal: AbortSignal): Promise<void> {
+    if (this.#catchUp().position < position) await this.#waiting.wait(position, signal)
   }
 
   /** @throws {Unknown} as `position` */
@@ -130,7 +141,7 @@ export class WorkerCatalog implements Catalog {
     const { entity, lookup, values } = attempt.query
     const id = ++this.#lastId
     this.#asked.set(id, attempt)
-    this.#link.ask({ id, entity: entity.name, lookup: entity.lookups.indexOf(lookup), values })
+    this.#link.ask({ kind: 'find', id, entity: entity.name, lookup: entity.lookups.indexOf(lookup), values })
   }
 
   /** Stores what comes right here and not where it is awaited: until then, more could have come. */
@@ -172,6 +183,7 @@ export class WorkerCatalog implements Catalog {
     this.#cache.reset()
     this.#asked.clear()
     this.#flights.restart()
+    this.#waiting.reached(position)
     this.#ready.resolve()
   }
 
@@ -179,6 +191,7 @@ export class WorkerCatalog implements Catalog {
     this.#state = { ...this.#state, position }
     for (const operation of operations) perform(operation, this.#cache)
     for (const patch of patches) this.#patch(patch)
+    this.#waiting.reached(position)
   }
 
   #patch({ id, row }: Patch): void {

@@ -28,7 +28,7 @@ class ProxyWorker {
     this.#logger = logger
     this.#counters = new Float64Array(setup.counters)
     const { catalog: end, cacheBytes: maxBytes, reusePort, version } = setup
-    this.#catalog = new WorkerCatalog({ end, projection: this.#router, maxBytes })
+    this.#catalog = new WorkerCatalog({ end, projection: this.#router, clock: systemClock, maxBytes })
     this.#inbound = new HttpInbound({
       // Looked up for each request: a reload puts another gateway in its place, and no connection notices.
       handler: (incoming, reply) => this.#gateway?.handle(incoming, reply),

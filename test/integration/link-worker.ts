@@ -1,6 +1,7 @@
 // A worker thread that looks things up as fast as it can, and counts answers older than what its agent has said
 // to be applied. Started by link.test.ts.
 import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../../src/base/clock.ts'
 import type { Row } from '../../src/base/json.ts'
 import type { LinkEnd } from '../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../src/catalog/worker-catalog.ts'
@@ -22,6 +23,7 @@ const seen = new Set<number>()
 
 const catalog = new WorkerCatalog({
   end,
+  clock: systemClock,
   maxBytes: 1_000_000,
   projection: {
     load: (rows) => {

@@ -12,6 +12,7 @@ export class ScriptedCatalog implements Catalog {
   readonly #rows = new Map<string, Row[]>()
   readonly #answers = new Map<string, readonly Row[]>()
   readonly #projection: Projection
+  readonly #waiters = new Set<{ readonly position: number; readonly resolve: () => void }>()
   #position = 1
 
   constructor(projection: Projection) {
@@ -20,6 +21,25 @@ export class ScriptedCatalog implements Catalog {
 
   position(): number {
     return this.#position
+  }
+
+  /** Positions that somebody waits for now. */
+  get waitedFor(): number[] {
+    return [...this.#waiters].map(({ position }) => position)
+  }
+
+  async reach(position: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const waiter = { position, resolve }
+    this.#waiters.add(waiter)
+    signal.addEventListener('abort', () => resolve())
+    if (!signal.aborted) await promise
+    this.#waiters.delete(waiter)
+  }
+
+  /** Another history, with the same rows. */
+  rewind(position: number): void {
+    this.#position = position
   }
 
   /** Writes `row`, by its id. */
@@ -94,6 +114,7 @@ export class ScriptedCatalog implements Catalog {
   #moved(entity: string, old: Row | null, next: Row | null): void {
     this.#position++
     if (entity === 'apis') this.#projection.patch(old, next)
+    for (const { position, resolve } of this.#waiters) if (position <= this.#position) resolve()
   }
 }
 

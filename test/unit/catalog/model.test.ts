@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { systemClock } from '../../../src/base/clock.ts'
 import { codeOf, TroopError } from '../../../src/base/errors.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
@@ -94,6 +95,7 @@ class Run {
       const worker = new WorkerCatalog({
         end: ends.worker,
         projection,
+        clock: systemClock,
         maxBytes: n === 0 ? 1_000_000 : 6_000,
       })
       await worker.ready

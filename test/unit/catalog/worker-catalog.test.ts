@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { type Clock, systemClock } from '../../../src/base/clock.ts'
 import { codeOf, TroopError } from '../../../src/base/errors.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
@@ -42,7 +43,7 @@ class Rows implements Projection {
   }
 }
 
-function connect(world: World, maxBytes = 1_000_000) {
+function connect(world: World, clock: Clock = systemClock) {
   const ends = openLink()
   const lost: string[] = []
   const link = new AgentLink({
@@ -52,7 +53,7 @@ function connect(world: World, maxBytes = 1_000_000) {
     onLost: (reason) => lost.push(reason),
   })
   const router = new Rows()
-  const worker = new WorkerCatalog({ end: ends.worker, projection: router, maxBytes })
+  const worker = new WorkerCatalog({ end: ends.worker, projection: router, clock, maxBytes: 1_000_000 })
   const findKey = (key: string) => worker.view().one(credential, byKey, key)
   const findPlugins = (id = uuid(1)) => worker.view().many(plugin, byApi, id, null)
   return { link, router, worker, lost, ends, findKey, findPlugins }
@@ -300,6 +301,52 @@ describe('worker catalog', () => {
     expect(await failure(() => findKey('k'))).to.equal('unknown datastore-error')
     datastore.answers = () => undefined
     expect(await findKey('k')).to.equal(null)
+  })
+
+  describe('asked to reach a position', () => {
+    const patient = new AbortController().signal
+
+    it('is there at once if it is applied, also by what it has not taken yet', async () => {
+      const { datastore, follower, worker } = await loaded()
+      follower.reach = () => expect.fail()
+      await worker.reach(2, patient)
+      const position = datastore.commit(create(api, apiRow(2)))
+      follower.apply()
+      await worker.reach(position, patient)
+    })
+
+    it('has the log pulled, and is there when what came of it was taken', async () => {
+      const { datastore, worker, router } = await loaded()
+      const position = datastore.commit(create(api, apiRow(2)))
+      expect(worker.position()).to.be.below(position)
+      await worker.reach(position, patient)
+      expect(worker.position()).to.equal(position)
+      expect(router.byId.has(uuid(2))).to.equal(true)
+    })
+
+    it('is there by what is loaded anew, and not by what is loaded below it', async () => {
+      const { datastore, follower, worker } = await loaded()
+      follower.pulls = false
+      const done: number[] = []
+      for (const position of [3, 4]) void worker.reach(position, patient).then(() => done.push(position))
+      datastore.commit(create(credential, cred(1, 'k')))
+      await follower.load('other-history')
+      while (worker.position() < 3) await settle()
+      await settle()
+      expect(done).to.deep.equal([3])
+    })
+
+    it('stops waiting when it is told to, and when nothing is heard any more', async () => {
+      const { link, worker } = await loaded()
+      const impatient = new AbortController()
+      const waits = [worker.reach(99, impatient.signal), worker.reach(99, patient)]
+      impatient.abort()
+      await waits[0]
+      await worker.reach(99, impatient.signal)
+      link.close()
+      await waits[1]
+      expect(await failure(() => worker.reach(99, patient))).to.equal('unknown link-lost')
+    })
   })
 
   it('answers nothing any more once it was given up, even what it has in memory', async () => {
