@@ -132,7 +132,7 @@ export const settings = {
     default: [],
     items: 'ip-or-cidr',
     reload: true,
-    help: 'Addresses and CIDR ranges whose `X-Forwarded-For` is believed. Listing more than your own load balancers lets clients choose the address that they are seen under.',
+    help: 'Addresses and CIDR ranges whose `X-Forwarded-For` is believed; with any, `X-Troop-Min-Position` counts from these clients alone. Listing more than your own load balancers lets clients choose the address that they are seen under.',
   },
   'proxy.connect_timeout': {
     type: 'duration',
@@ -160,8 +160,7 @@ export const settings = {
     default: '1s',
     minimum: '0ms',
     reload: true,
-    help: 'How long a request with `X-Troop-Min-Position` waits for the node to get there before it is answered 503.',
-    inert: notBefore,
+    help: 'How long a request with `X-Troop-Min-Position` waits for the node to get there before it is answered 503. Longer makes fewer of them come again, and holds more while a node is behind.',
   },
 
   admin_api_listen: {

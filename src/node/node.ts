@@ -410,9 +410,9 @@ class Node implements RunningNode {
   }
 
   #proxySetup({ proxy, customPlugins }: Config): ProxySetup {
-    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps } = proxy
-    const pluginDir = pluginDirOf(this.#options.configPath)
-    return { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, trustedIps, customPlugins, pluginDir }
+    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
+    const timeouts = { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs }
+    return { ...timeouts, trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) }
   }
 
   /** One that is to refuse traffic has a deadline that its threads share. */

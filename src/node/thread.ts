@@ -8,6 +8,8 @@ export interface ProxySetup {
   readonly connectTimeoutMs: number
   readonly sendTimeoutMs: number
   readonly readTimeoutMs: number
+  /** How long a request waits for a position that it asks for. */
+  readonly minPositionWaitMs: number
   /** Peers whose forwarding headers are believed, as addresses or CIDR ranges. */
   readonly trustedIps: readonly string[]
   /** Names or paths of plugins besides the shipped ones; relative paths start at `pluginDir`. */

@@ -68,7 +68,7 @@ class ProxyWorker {
   }
 
   async #makeGateway(setup: ProxySetup): Promise<Gateway> {
-    const { trustedIps, customPlugins, pluginDir } = setup
+    const { trustedIps, minPositionWaitMs, customPlugins, pluginDir } = setup
     const logger = this.#logger
     return createProxy({
       catalog: this.#catalog,
@@ -77,6 +77,7 @@ class ProxyWorker {
       host: { logger, clock: systemClock, random: systemRandom },
       outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
       trustedIps,
+      minPositionWaitMs,
       version: this.#setup.version,
       counters: this.#counters,
       logger,

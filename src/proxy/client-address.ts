@@ -13,20 +13,32 @@ export type ClientAddress = (peer: string, forwardedFor: () => readonly string[]
  */
 export function clientAddressRule(trusted: readonly string[]): ClientAddress {
   if (trusted.length === 0) return (peer) => plain(peer)
-  const list = new BlockList()
-  for (const text of trusted) add(list, text)
+  const isTrusted = trustRule(trusted)
   return (peer, forwardedFor) => {
     let client = plain(peer)
-    if (!isTrusted(list, client)) return client
+    if (!isTrusted(client)) return client
     const claims = forwardedFor().flatMap((value) => value.split(','))
     for (const claim of claims.reverse()) {
       const address = plain(withoutPort(claim.trim()))
       // Beyond something that is no address nobody can be trusted to have told the truth.
       if (isIP(address) === 0) return client
       client = address
-      if (!isTrusted(list, client)) return client
+      if (!isTrusted(client)) return client
     }
     return client
+  }
+}
+
+/**
+ * Tells whether an address, written plainly, is one of `trusted`.
+ * @throws {TroopError} as `clientAddressRule`
+ */
+export function trustRule(trusted: readonly string[]): (address: string) => boolean {
+  const list = new BlockList()
+  for (const text of trusted) add(list, text)
+  return (address) => {
+    const family = isIP(address)
+    return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
   }
 }
 
@@ -41,11 +53,6 @@ function add(list: BlockList, text: string): void {
     })
   }
   list.addSubnet(address, bits === undefined ? most : Number(bits), family)
-}
-
-function isTrusted(list: BlockList, address: string): boolean {
-  const family = isIP(address)
-  return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
 }
 
 /** An IPv4 address that came through an IPv6 socket is written as IPv4; a zone is dropped. */

@@ -2,6 +2,8 @@
 // here only.
 import { STATUS_CODES } from 'node:http'
 import { codeOf, TroopError } from '../base/errors.ts'
+import type { Position } from '../base/stamp.ts'
+import { Refusal } from '../plugins/plugin.ts'
 import type { Answer } from './request.ts'
 
 /** The upstream did not answer as it should have. `code` is `upstream-<kind>`. */
@@ -36,6 +38,13 @@ export class PluginMissing extends TroopError {
       hint: `install it and name it in custom_plugins, or disable its configurations`,
     })
     this.plugin = plugin
+  }
+}
+
+/** A request asked for a position of the log that this node has not applied, and did not come to while it waited. */
+export class PositionNotReached extends TroopError {
+  constructor(position: Position) {
+    super('position-not-reached', `position ${position} is not applied on this node`)
   }
 }
 
@@ -84,19 +93,28 @@ export function plainRefusal(status: number): Answer {
   return { status, body: { message: STATUS_CODES[status] ?? 'Error' } }
 }
 
+/** @param value  as received; what is longer than any number that makes sense is cut off */
+export function minPositionInvalid(value: string): Refusal {
+  const got = value.length > 40 ? `${value.slice(0, 40)}…` : value
+  const expected = 'expected a non-negative integer, as X-Troop-Position of a write gives it'
+  return new Refusal(400, `X-Troop-Min-Position: ${expected}, got "${got}"`)
+}
+
 /** Something failed while it was decided what to do with the request: always JSON. */
 export function resolutionFailed(error: unknown): Answer {
+  if (error instanceof PositionNotReached) return comeAgain(`X-Troop-Min-Position: ${error.message} yet`)
   if (codeOf(error) !== 'unknown') return { status: 500, body: { message: texts[500] } }
-  const message = 'The datastore cannot be asked, and what this request needs is not known without it'
+  return comeAgain('The datastore cannot be asked, and what this request needs is not known without it')
+}
+
+function comeAgain(message: string): Answer {
   return { status: 503, body: { message }, headers: { 'Retry-After': '1' } }
 }
 
 /** The configuration changed under the request again and again. */
-export const changedTooOften: Answer = {
-  status: 503,
-  body: { message: 'The configuration changes faster than this request could be decided' },
-  headers: { 'Retry-After': '1' },
-}
+export const changedTooOften = comeAgain(
+  'The configuration changes faster than this request could be decided',
+)
 
 export const robots: Answer = {
   status: 200,

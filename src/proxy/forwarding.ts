@@ -1,5 +1,5 @@
 // What the headers of a message become on its way through the gateway (docs/architecture.md "Headers").
-import { Headers } from './headers.ts'
+import { Headers, minPositionHeader } from './headers.ts'
 import { hopByHop, without } from './hop-by-hop.ts'
 import type { Incoming, ProxyRequest } from './request.ts'
 import type { Match } from './router.ts'
@@ -44,13 +44,15 @@ function hostFor({ api, by, host }: Match, { authority }: Target, headers: Heade
 const identity = /^x[-_](?:consumer[-_].*|credential[-_]username|authenticated[-_](?:scope|userid|groups))$/
 
 /**
- * The client's headers without those that end here, and without what only the gateway may say. `Expect` ends
- * here too: the gateway itself asks for the body, once it knows that it wants it.
+ * The client's headers without those that end here, and without what only the gateway may say. What is said to the
+ * gateway itself ends here too; so does `Expect`: it asks for the body, once it knows that it wants it.
  */
 function clientHeaders(raw: readonly string[]): Headers {
   const ends = hopByHop(raw)
-  return new Headers(without(raw, (name) => ends(name) || name === 'expect' || identity.test(name)))
+  return new Headers(without(raw, (name) => ends(name) || endsHere.has(name) || identity.test(name)))
 }
+
+const endsHere = new Set(['expect', minPositionHeader])
 
 /**
  * The head that goes upstream, in turn names and values: `Host` first, the client's headers, then what is said
@@ -85,4 +87,5 @@ const notInTrailers = new Set([
   ...['content-length', 'content-encoding', 'content-type', 'content-range', 'host', 'trailer', 'expect'],
   ...['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'cache-control', 'range'],
   ...['x-real-ip', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'],
+  minPositionHeader,
 ])

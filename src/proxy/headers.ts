@@ -1,5 +1,11 @@
 // An ordered list of header fields: names keep their spelling, repeated fields stay apart, nothing is folded.
 
+/**
+ * `X-Troop-Min-Position: <n>` asks this node to answer once it has applied n. It is the gateway's own and goes no
+ * further, since positions of another cluster's log say nothing.
+ */
+export const minPositionHeader = 'x-troop-min-position'
+
 export class Headers {
   /** Names and values in turn, as node:http's rawHeaders. */
   readonly #raw: string[]

@@ -12,7 +12,7 @@ import { logRecord } from './log-record.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound/outbound.ts'
 import type { Step } from './phases.ts'
 import type { Repeats } from './repeats.ts'
-import type { Answer, Incoming, ProxyRequest } from './request.ts'
+import type { Answer, Client, Incoming, ProxyRequest } from './request.ts'
 import type { Resolution, Resolver } from './resolver.ts'
 import { upstreamOf, upstreamTarget } from './url.ts'
 
@@ -37,7 +37,7 @@ const clientGone = 499
  * what becomes of the client (ReplyWatcher). The methods are in the order in which they are called. None throws:
  * each does its work under `#guard`, since rows, plugins and clients are all free to be other than they should.
  */
-export class Passage implements Receiver, ReplyWatcher {
+export class Passage implements Receiver, ReplyWatcher, Client {
   readonly #parts: PassageParts
   readonly #incoming: Incoming
   readonly #reply: Reply
@@ -47,6 +47,7 @@ export class Passage implements Receiver, ReplyWatcher {
   #request: ProxyRequest | null = null
   #steps: readonly Step[] = []
   #exchange: Exchange | undefined
+  #gone: AbortController | undefined
   #sentAt: number | undefined
   #headAt: number | undefined
   /** Of the head that was sent to the client. */
@@ -63,10 +64,15 @@ export class Passage implements Receiver, ReplyWatcher {
 
   start(): void {
     this.#guard(() => {
-      const resolution = this.#parts.resolver.resolve(this.#incoming)
+      const resolution = this.#parts.resolver.resolve(this.#incoming, this)
       if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
       else this.#proceed(resolution)
     })
+  }
+
+  get gone(): AbortSignal {
+    this.#gone ??= new AbortController()
+    return this.#gone.signal
   }
 
   #proceed({ request, steps, answer }: Resolution): void {
@@ -132,6 +138,7 @@ export class Passage implements Receiver, ReplyWatcher {
   closed(complete: boolean): void {
     this.#guard(() => {
       if (!complete) this.#abort()
+      this.#gone?.abort()
       // A request still being resolved is finished when that is done.
       if (this.#isResolved) this.#finish()
     })

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Plugin, PluginHost } from '../plugins/plugin.ts'
+import { Admission } from './admission.ts'
 import { clientAddressRule } from './client-address.ts'
 import { Counters } from './counters.ts'
 import type { Handler } from './inbound/inbound.ts'
@@ -24,6 +25,8 @@ export interface ProxyOptions {
   readonly outbound: Outbound
   /** Peers whose `X-Forwarded-For` is believed: addresses and ranges. */
   readonly trustedIps: readonly string[]
+  /** How long a request with `X-Troop-Min-Position` waits for the node to get there. */
+  readonly minPositionWaitMs: number
   /** Of Troop, for `Server` and `Via`. */
   readonly version: string
   /** Where `routed` is counted; see counters.ts. */
@@ -44,14 +47,15 @@ export interface Gateway {
  * @throws {TroopError} `trusted-ips` for a value that is no address or range, and what a plugin's `open` throws
  */
 export function createProxy(options: ProxyOptions): Gateway {
-  const { catalog, router, clock, outbound } = options
+  const { catalog, router, clock, outbound, trustedIps, minPositionWaitMs } = options
   const logger = options.logger.scope('proxy')
   const repeats = new Repeats(clock)
-  const clientAddress = clientAddressRule(options.trustedIps)
+  const clientAddress = clientAddressRule(trustedIps)
+  const admission = new Admission({ catalog, clientAddress, trustedIps, minPositionWaitMs, clock })
   const chains = new PluginChains(options.plugins, options.host)
   const passages = new OpenPassages()
   const parts: PassageParts = {
-    resolver: new Resolver({ catalog, router, chains, clientAddress, logger, repeats }),
+    resolver: new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats }),
     product: `troop/${options.version}`,
     counters: new Counters(options.counters),
     outbound,

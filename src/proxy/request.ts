@@ -25,6 +25,12 @@ export interface Incoming {
   readonly receivedAt: number
 }
 
+/** Who waits for the answer. */
+export interface Client {
+  /** Aborts when the client has gone before it was answered. Made when it is first asked for, as it rarely is. */
+  readonly gone: AbortSignal
+}
+
 /** A request being resolved. Made anew from `Incoming` for each attempt, so plugins may change it freely. */
 export interface ProxyRequest {
   readonly incoming: Incoming

@@ -3,13 +3,16 @@
 import { codeOf } from '../base/errors.ts'
 import type { Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
+import type { Position } from '../base/stamp.ts'
 import type { Catalog, View } from '../catalog/catalog.ts'
 import { Refusal } from '../plugins/plugin.ts'
+import type { Admission } from './admission.ts'
 import type { ClientAddress } from './client-address.ts'
 import {
   apiNotFound,
   changedTooOften,
   PluginMissing,
+  PositionNotReached,
   plainRefusal,
   resolutionFailed,
   robots,
@@ -18,7 +21,7 @@ import { openRequest } from './forwarding.ts'
 import { Headers } from './headers.ts'
 import { AccessRun, type PluginChains, type Step } from './phases.ts'
 import type { Repeats } from './repeats.ts'
-import type { Answer, Incoming, ProxyRequest } from './request.ts'
+import type { Answer, Client, Incoming, ProxyRequest } from './request.ts'
 import { hostsOf, type Match, type Router } from './router.ts'
 import { parseTarget, type Target } from './url.ts'
 
@@ -42,6 +45,7 @@ export interface ResolverParts {
   readonly catalog: Catalog
   readonly router: Router
   readonly chains: PluginChains
+  readonly admission: Admission
   readonly clientAddress: ClientAddress
   readonly logger: Logger
   readonly repeats: Repeats
@@ -55,10 +59,10 @@ export class Resolver {
   }
 
   /** Never throws nor rejects: what fails is an answer. Synchronous when all that is asked for is in memory. */
-  resolve(incoming: Incoming): Resolution | Promise<Resolution> {
+  resolve(incoming: Incoming, client: Client): Resolution | Promise<Resolution> {
     const failed = (error: unknown) => unrouted(this.#answerTo(error))
     try {
-      const resolution = this.#resolve(incoming)
+      const resolution = this.#resolve(incoming, client)
       return resolution instanceof Promise ? resolution.catch(failed) : resolution
     } catch (error) {
       return failed(error)
@@ -66,19 +70,30 @@ export class Resolver {
   }
 
   /** @throws {Unknown} when the catalog can't tell what is configured; so does what it returns */
-  #resolve(incoming: Incoming): Resolution | Promise<Resolution> {
+  #resolve(incoming: Incoming, client: Client): Resolution | Promise<Resolution> {
     const target = parseTarget(incoming.target)
     if (!target) return unrouted(plainRefusal(400))
     if (target.path.startsWith('/robots.txt')) return unrouted(robots)
     const headers = new Headers(incoming.rawHeaders)
     if (target.authority !== undefined) headers.set('Host', target.authority)
-    return this.#attempt({ incoming, target, headers, hosts: hostsOf(headers) }, 1)
+    const { admission } = this.#parts
+    const least = admission.leastPosition(incoming, headers)
+    const asked = { incoming, target, headers, hosts: hostsOf(headers), least }
+    const waited = admission.wait(least, client)
+    return waited ? this.#attemptAfter(waited, asked) : this.#attempt(asked, 1)
+  }
+
+  async #attemptAfter(waited: Promise<void>, asked: Asked): Promise<Resolution> {
+    await waited
+    return this.#attempt(asked, 1)
   }
 
   #attempt(asked: Asked, attempt: number): Resolution | Promise<Resolution> {
-    const { catalog, router } = this.#parts
+    const { catalog, router, admission } = this.#parts
     // Opened before the match: it brings the router up to the newest change.
     const view = catalog.view()
+    // Each time anew: a datastore that was put back takes positions back.
+    admission.check(asked.least, view)
     const { revision } = router
     const match = router.match(asked.hosts, asked.target.path)
     if (!match) return unrouted(apiNotFound(asked.target.path, asked.hosts))
@@ -123,6 +138,10 @@ export class Resolver {
       repeats.say(`missing ${error.plugin}`, (keptBack) =>
         logger.error('requests refused: a configured plugin is not installed', { ...fields, keptBack }),
       )
+    } else if (error instanceof PositionNotReached) {
+      repeats.say('position', (keptBack) =>
+        logger.warn('requests answered 503: what they ask for is not applied here', { ...fields, keptBack }),
+      )
     } else if (codeOf(error) === 'unknown') {
       repeats.say('unknown', (keptBack) =>
         logger.warn('requests answered 503: the datastore cannot be asked', { ...fields, keptBack }),
@@ -147,6 +166,8 @@ interface Asked {
   /** As received, with the host of a target in absolute form. */
   readonly headers: Headers
   readonly hosts: readonly string[]
+  /** Nothing older may answer it. */
+  readonly least: Position
 }
 
 function unrouted(answer: Answer): Resolution {

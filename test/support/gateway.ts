@@ -16,6 +16,8 @@ import { ScriptedCatalog } from './scripted-catalog.ts'
 export interface TestGatewayOptions {
   readonly plugins?: readonly Plugin[]
   readonly trustedIps?: readonly string[]
+  /** Default 1,000. */
+  readonly minPositionWaitMs?: number
   readonly outbound?: Omit<HttpOutboundOptions, 'clock'>
   readonly inboundTimeoutMs?: number
   readonly graceMs?: number
@@ -45,6 +47,7 @@ export class TestGateway {
       host: { logger, clock, random: systemRandom },
       outbound: this.outbound,
       trustedIps: options.trustedIps ?? [],
+      minPositionWaitMs: options.minPositionWaitMs ?? 1000,
       version: '1.2.3',
       counters: this.counters,
       logger,

@@ -70,6 +70,13 @@ describe('forwarding', () => {
     })
   })
 
+  it('what is said to the gateway itself never passes, as a trailer neither', () => {
+    expect(sent(['x-troop-MIN-position', '7', 'X-Kept', '1']).raw())
+      .include('X-Kept')
+      .not.include('7')
+    expect(passableTrailers(['X-Troop-Min-Position', '7', 'X-Kept', '1'])).deep.equal(['X-Kept', '1'])
+  })
+
   it('identity headers of the client never pass, with underscores neither', () => {
     const spoofed = [
       ...[

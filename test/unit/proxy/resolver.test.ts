@@ -4,6 +4,7 @@ import type { JsonObject, Row } from '../../../src/base/json.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { definePlugin, type Plugin, type PluginRequest, Refusal } from '../../../src/plugins/plugin.ts'
 import { shippedPlugins } from '../../../src/plugins/plugins.ts'
+import { Admission } from '../../../src/proxy/admission.ts'
 import { clientAddressRule } from '../../../src/proxy/client-address.ts'
 import { PluginChains } from '../../../src/proxy/phases.ts'
 import { Repeats } from '../../../src/proxy/repeats.ts'
@@ -43,7 +44,7 @@ describe('resolver', () => {
   let catalog: ScriptedCatalog
   let lines: Parameters<typeof collect>[0]
 
-  function resolverOf(...plugins: Plugin[]): Resolver {
+  function resolverOf(...plugins: Plugin[]) {
     const router = new Router()
     catalog = new ScriptedCatalog(router)
     catalog.put('apis', api)
@@ -52,7 +53,13 @@ describe('resolver', () => {
     const clock = systemClock
     const chains = new PluginChains([...shippedPlugins, ...plugins], { logger, clock, random: systemRandom })
     const clientAddress = clientAddressRule([])
-    return new Resolver({ catalog, router, chains, clientAddress, logger, repeats: new Repeats(clock) })
+    const admission = new Admission({
+      ...{ catalog, clientAddress, trustedIps: [], minPositionWaitMs: 1000, clock },
+    })
+    const repeats = new Repeats(clock)
+    const resolver = new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats })
+    const client = { gone: new AbortController().signal }
+    return { resolve: (incoming: Incoming) => resolver.resolve(incoming, client) }
   }
 
   function putKeyAuth(): void {
@@ -85,7 +92,7 @@ describe('resolver', () => {
   })
 
   describe('with a consumer', () => {
-    let resolver: Resolver
+    let resolver: ReturnType<typeof resolverOf>
     const asBob = () => resolver.resolve(incoming('/', ['apikey', 'k']))
 
     beforeEach(() => {
