@@ -1,6 +1,7 @@
 // The thread that serves traffic: its catalog, router, plugins and both ends of the proxy, made here and joined.
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../base/clock.ts'
+import { Deadline } from '../base/deadline.ts'
 import { describeError, TroopError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import { systemRandom } from '../base/random.ts'
@@ -70,6 +71,7 @@ class ProxyWorker {
   async #makeGateway(setup: ProxySetup): Promise<Gateway> {
     const { trustedIps, minPositionWaitMs, customPlugins, pluginDir } = setup
     const logger = this.#logger
+    const { freshness } = this.#setup
     return createProxy({
       catalog: this.#catalog,
       router: this.#router,
@@ -77,6 +79,7 @@ class ProxyWorker {
       host: { logger, clock: systemClock, random: systemRandom },
       outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
       trustedIps,
+      freshness: freshness && new Deadline(freshness, systemClock),
       minPositionWaitMs,
       version: this.#setup.version,
       counters: this.#counters,

@@ -1,10 +1,11 @@
 // Whether a request may be answered from what this node knows now. One that may not waits for a moment, and is
 // refused if that did not help: never answered from what is older.
 import type { Clock } from '../base/clock.ts'
+import type { Deadline } from '../base/deadline.ts'
 import type { Position } from '../base/stamp.ts'
 import type { Catalog, View } from '../catalog/catalog.ts'
 import { type ClientAddress, trustRule } from './client-address.ts'
-import { minPositionInvalid, PositionNotReached } from './errors.ts'
+import { minPositionInvalid, NotFresh, PositionNotReached } from './errors.ts'
 import { type Headers, minPositionHeader } from './headers.ts'
 import type { Client, Incoming } from './request.ts'
 
@@ -21,6 +22,8 @@ export interface AdmissionParts {
   readonly trustedIps: readonly string[]
   /** How long a request waits. Longer holds more of them while the node is behind. */
   readonly minPositionWaitMs: number
+  /** Once it has passed, this node may miss what it must not miss; undefined: it may miss anything for any time. */
+  readonly freshness: Deadline | undefined
   readonly clock: Clock
 }
 
@@ -60,6 +63,19 @@ export class Admission {
   wait(least: Position, client: Client): Promise<void> | undefined {
     if (least === 0 || least <= this.#parts.catalog.position()) return undefined
     return this.#waiting < waitingMax ? this.#wait(least, client.gone) : undefined
+  }
+
+  /**
+   * Whether what a view that is opened now shows is as new as it must be. To be asked before, since whoever sets the
+   * deadline has told of every change before.
+   */
+  isFresh(): boolean {
+    return this.#parts.freshness?.hasPassed() !== true
+  }
+
+  /** @throws {NotFresh} */
+  requireFresh(): void {
+    if (!this.isFresh()) throw new NotFresh()
   }
 
   /** @throws {PositionNotReached} when what the view shows may be older than what the request asks for */

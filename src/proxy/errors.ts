@@ -48,6 +48,13 @@ export class PositionNotReached extends TroopError {
   }
 }
 
+/** This node has not been certain for longer than it may (`cluster.max_staleness`) that it misses nothing. */
+export class NotFresh extends TroopError {
+  constructor() {
+    super('not-fresh', 'this node cannot tell whether what it knows is up to date')
+  }
+}
+
 const texts: Readonly<Record<number, string>> = {
   500: 'An unexpected error occurred',
   502: 'An invalid response was received from the upstream server',
@@ -103,6 +110,7 @@ export function minPositionInvalid(value: string): Refusal {
 /** Something failed while it was decided what to do with the request: always JSON. */
 export function resolutionFailed(error: unknown): Answer {
   if (error instanceof PositionNotReached) return comeAgain(`X-Troop-Min-Position: ${error.message} yet`)
+  if (error instanceof NotFresh) return comeAgain('This node cannot tell whether what it knows is up to date')
   if (codeOf(error) !== 'unknown') return { status: 500, body: { message: texts[500] } }
   return comeAgain('The datastore cannot be asked, and what this request needs is not known without it')
 }

@@ -1,6 +1,7 @@
 // Requests through: each is resolved (resolver.ts), then sent upstream or answered, then logged. The two ends,
 // inbound/ and outbound/, are interfaces; routing and plugins know neither.
 import type { Clock } from '../base/clock.ts'
+import type { Deadline } from '../base/deadline.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Plugin, PluginHost } from '../plugins/plugin.ts'
@@ -27,6 +28,8 @@ export interface ProxyOptions {
   readonly trustedIps: readonly string[]
   /** How long a request with `X-Troop-Min-Position` waits for the node to get there. */
   readonly minPositionWaitMs: number
+  /** Once it has passed, nothing is answered from what is known here; undefined: there is no such bound. */
+  readonly freshness?: Deadline | undefined
   /** Of Troop, for `Server` and `Via`. */
   readonly version: string
   /** Where `routed` is counted; see counters.ts. */
@@ -51,7 +54,10 @@ export function createProxy(options: ProxyOptions): Gateway {
   const logger = options.logger.scope('proxy')
   const repeats = new Repeats(clock)
   const clientAddress = clientAddressRule(trustedIps)
-  const admission = new Admission({ catalog, clientAddress, trustedIps, minPositionWaitMs, clock })
+  const { freshness } = options
+  const admission = new Admission({
+    ...{ catalog, clientAddress, trustedIps, minPositionWaitMs, freshness, clock },
+  })
   const chains = new PluginChains(options.plugins, options.host)
   const passages = new OpenPassages()
   const parts: PassageParts = {

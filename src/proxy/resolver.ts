@@ -11,6 +11,7 @@ import type { ClientAddress } from './client-address.ts'
 import {
   apiNotFound,
   changedTooOften,
+  NotFresh,
   PluginMissing,
   PositionNotReached,
   plainRefusal,
@@ -90,6 +91,7 @@ export class Resolver {
 
   #attempt(asked: Asked, attempt: number): Resolution | Promise<Resolution> {
     const { catalog, router, admission } = this.#parts
+    admission.requireFresh()
     // Opened before the match: it brings the router up to the newest change.
     const view = catalog.view()
     // Each time anew: a datastore that was put back takes positions back.
@@ -109,7 +111,9 @@ export class Resolver {
   }
 
   #holds({ hosts, target }: Asked, match: Match, view: View, revision: number): boolean {
-    const { router } = this.#parts
+    const { router, admission } = this.#parts
+    // It may have taken long to decide.
+    if (!admission.isFresh()) return false
     // The view first: it brings the router up to the newest change.
     if (!view.holds()) return false
     return router.revision === revision || router.match(hosts, target.path)?.api === match.api
@@ -137,6 +141,10 @@ export class Resolver {
     if (error instanceof PluginMissing) {
       repeats.say(`missing ${error.plugin}`, (keptBack) =>
         logger.error('requests refused: a configured plugin is not installed', { ...fields, keptBack }),
+      )
+    } else if (error instanceof NotFresh) {
+      repeats.say('freshness', (keptBack) =>
+        logger.warn('requests answered 503: this node may be missing changes', { keptBack }),
       )
     } else if (error instanceof PositionNotReached) {
       repeats.say('position', (keptBack) =>

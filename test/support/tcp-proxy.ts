@@ -8,6 +8,7 @@ export class TcpProxy {
   readonly port: number
   readonly #server: ReturnType<typeof createServer>
   readonly #wires = new Set<Wire>()
+  #isIsolated = false
 
   private constructor(server: ReturnType<typeof createServer>) {
     this.#server = server
@@ -31,6 +32,18 @@ export class TcpProxy {
   /** From now on nothing gets through on what is connected, and nobody is told. */
   blackHole(): void {
     for (const wire of this.#wires) wire.deaf()
+  }
+
+  /** As a black hole for what is connected and for what will be, until it is mended. */
+  isolate(): void {
+    this.#isIsolated = true
+    this.blackHole()
+  }
+
+  /** Ends what got nowhere; new connections get through again. */
+  mend(): void {
+    this.#isIsolated = false
+    this.cut()
   }
 
   async stop(): Promise<void> {
@@ -57,6 +70,7 @@ export class TcpProxy {
       },
     }
     this.#wires.add(wire)
+    if (this.#isIsolated) wire.deaf()
     client.on('data', (data) => {
       this.onRequest(data, wire)
       if (!server.destroyed) server.write(data)

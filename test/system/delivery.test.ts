@@ -74,7 +74,7 @@ describe('a change comes to a node', function () {
       await until(async () => (await one.ask('GET', '/cluster?status=alive')).body.total === 2)
       await addApi(one, 'before')
       expect((await cut.call('/before')).status).to.equal(200)
-      wire.blackHole()
+      wire.isolate()
       for (let i = 0; i < 10; i++) {
         const written = await one.ask('PATCH', '/apis/before', {
           upstream_url: `${group.upstream.url}/v${i}`,

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { Deadline, deadlineBuffer } from '../../../src/base/deadline.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { Unknown } from '../../../src/catalog/errors.ts'
@@ -33,7 +34,10 @@ describe('a request that asks for a position', () => {
   let lines: Parameters<typeof collect>[0]
 
   /** The catalog is at position 2 then: the API is there. */
-  function resolverOf({ trustedIps = [] as string[] } = {}): Resolver {
+  function resolverOf({
+    trustedIps = [] as string[],
+    freshness = undefined as Deadline | undefined,
+  } = {}): Resolver {
     const router = new Router()
     catalog = new ScriptedCatalog(router)
     catalog.put('apis', api)
@@ -44,7 +48,9 @@ describe('a request that asks for a position', () => {
     return new Resolver({
       ...{ catalog, router, clientAddress, logger },
       chains: new PluginChains([], { logger, clock, random: systemRandom }),
-      admission: new Admission({ catalog, clientAddress, trustedIps, minPositionWaitMs: waitMs, clock }),
+      admission: new Admission({
+        ...{ catalog, clientAddress, trustedIps, minPositionWaitMs: waitMs, freshness, clock },
+      }),
       repeats: new Repeats(clock),
     })
   }
@@ -208,5 +214,53 @@ describe('a request that asks for a position', () => {
       expect(resolver.resolve(asking('99', headers), patient)).instanceOf(Promise)
       expect(status(resolver.resolve(asking('x', headers), patient))).equal(400)
     }
+  })
+})
+
+describe('a request to a node that must not be too old', () => {
+  const resolverWith = (freshness: Deadline, clock: ManualClock) => {
+    const router = new Router()
+    const catalog = new ScriptedCatalog(router)
+    catalog.put('apis', api)
+    const clientAddress = clientAddressRule([])
+    const common = { catalog, clientAddress, clock, logger: collect([]) }
+    const resolver = new Resolver({
+      ...{ ...common, router },
+      chains: new PluginChains([], { logger: common.logger, clock, random: systemRandom }),
+      admission: new Admission({ ...common, trustedIps: [], minPositionWaitMs: waitMs, freshness }),
+      repeats: new Repeats(clock),
+    })
+    return { catalog, resolver }
+  }
+  const patient: Client = { gone: new AbortController().signal }
+  const made = () => {
+    const clock = new ManualClock()
+    clock.advance(1)
+    const freshness = new Deadline(deadlineBuffer(), clock)
+    return { clock, freshness, ...resolverWith(freshness, clock) }
+  }
+
+  it('is answered while it is fresh, and not after that, nor before it ever was', () => {
+    const { clock, freshness, resolver } = made()
+    const status = () => (resolver.resolve(asking(undefined), patient) as Resolution).answer?.status
+    expect(status()).to.equal(503)
+    freshness.set({ monotonic: 100, wall: 100 })
+    expect(status()).to.equal(undefined)
+    clock.advance(100)
+    expect(status()).to.equal(503)
+    freshness.set({ monotonic: 200, wall: 200 })
+    expect(status()).to.equal(undefined)
+  })
+
+  it('is refused when that ran out while it waited for what it needs', async () => {
+    const { clock, freshness, catalog, resolver } = made()
+    freshness.set({ monotonic: 100, wall: 100 })
+    const looked = Promise.withResolvers<void>()
+    catalog.onLookup = () => looked.promise
+    const resolution = resolver.resolve(asking(undefined), patient)
+    clock.advance(100)
+    looked.resolve()
+    expect((await resolution).answer).to.include({ status: 503 })
+    expect((await resolution).answer?.headers).to.have.property('Retry-After')
   })
 })

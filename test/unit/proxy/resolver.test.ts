@@ -54,7 +54,7 @@ describe('resolver', () => {
     const chains = new PluginChains([...shippedPlugins, ...plugins], { logger, clock, random: systemRandom })
     const clientAddress = clientAddressRule([])
     const admission = new Admission({
-      ...{ catalog, clientAddress, trustedIps: [], minPositionWaitMs: 1000, clock },
+      ...{ catalog, clientAddress, trustedIps: [], minPositionWaitMs: 1000, freshness: undefined, clock },
     })
     const repeats = new Repeats(clock)
     const resolver = new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats })
