@@ -7,7 +7,7 @@ import { coreEntities } from '../entities/entities.ts'
 import type { Plugin } from '../plugins/plugin.ts'
 import { refuseAnnounced } from './body.ts'
 import { type CrudOptions, createCrud } from './crud.ts'
-import { answerTo, methodNotAllowed, noContentType, notFound, unexpected } from './errors.ts'
+import { answerTo, badRequest, methodNotAllowed, noContentType, notFound, unexpected } from './errors.ts'
 import { createGuard, type GuardOptions } from './guard.ts'
 import { PluginShapes } from './plugin-shapes.ts'
 import { send } from './reply.ts'
@@ -37,6 +37,7 @@ export function createAdmin(options: AdminOptions): Koa {
   app.use(createGuard(options))
   app.use(answerRobots)
   app.use(requireContentType)
+  app.use(readWait)
   app.use(route(createRouter(options)))
   // What fails after the answer began, e.g. a client that hangs up.
   app.on('error', (error) => options.logger.debug('an answer was cut short', { error }))
@@ -96,6 +97,19 @@ const answerRobots: Middleware = (ctx, next) => {
 const requireContentType: Middleware = (ctx, next) => {
   const needed = !['GET', 'HEAD', 'DELETE'].includes(ctx.method)
   if (needed && ctx.get('Content-Type').trim() === '') throw noContentType()
+  return next()
+}
+
+/** For how long a write is to wait for other nodes: looked at before anything is written. */
+const readWait: Middleware = (ctx, next) => {
+  const asked = ctx.get('X-Troop-Wait').trim().toLowerCase()
+  if (asked !== '' && asked !== 'all' && asked !== 'none' && !/^\d+$/.test(asked)) {
+    throw badRequest(
+      `X-Troop-Wait: expected all, none or a number of milliseconds, got "${asked.slice(0, 40)}"`,
+    )
+  }
+  const waitMs = asked === 'none' ? 0 : Number.parseInt(asked, 10)
+  ctx.state.waitMs = Number.isNaN(waitMs) ? Number.POSITIVE_INFINITY : waitMs
   return next()
 }
 

@@ -88,7 +88,7 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
     const { operation, row, stamp, nodes } = written
     ctx.set('X-Troop-Position', String(stamp.position))
     try {
-      const { applied, of, lagging } = await publish(written, waitMsOf(ctx, ackTimeoutMs))
+      const { applied, of, lagging } = await publish(written, Math.min(ctx.state.waitMs, ackTimeoutMs))
       ctx.set('X-Troop-Applied', `${applied}/${of}`)
       if (lagging.length > 0) ctx.set('X-Troop-Lagging', lagging.join(', '))
     } catch (error) {
@@ -176,11 +176,4 @@ export function whereNamed({ alias = 'id' }: Entity, name: string): Filter {
 export function whereId(id: string): Filter {
   if (!isUuid(id)) throw new Invalid({ id: notUuid(id) })
   return { id }
-}
-
-/** What `X-Troop-Wait` asks for: `all` (the default), `none`, or milliseconds; never longer than the setting. */
-function waitMsOf(ctx: RouterContext, mostMs: number): number {
-  const asked = ctx.get('X-Troop-Wait').trim().toLowerCase()
-  if (asked === 'none') return 0
-  return /^\d+$/.test(asked) ? Math.min(Number(asked), mostMs) : mostMs
 }

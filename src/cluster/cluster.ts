@@ -23,7 +23,7 @@ import type { Member } from './membership/member.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
 import type { Progress } from './membership/message.ts'
 import { PostgresRegistry } from './membership/postgres-registry.ts'
-import { type ProfileName, profiles } from './membership/profile.ts'
+import { type ProfileName, profileOf, type Timing } from './membership/profile.ts'
 import { Registration } from './membership/registration.ts'
 import type { Claim, NodeIdentity, RegisteredNode, Registry } from './membership/registry.ts'
 import { Rounds } from './membership/rounds.ts'
@@ -54,6 +54,8 @@ export interface ClusterOptions {
   /** Keys in base64; without any, nodes use the secret that lies in the datastore. */
   readonly encrypt: readonly string[]
   readonly profile: ProfileName
+  /** What goes over the profile. */
+  readonly timing: Timing
   /** Whether this node looks for others in the datastore. */
   readonly autoJoin: boolean
   /** On whose joins this node proves its entries anew. */
@@ -276,10 +278,10 @@ export class Cluster {
   }
 
   #makeMembership(transport: Transport): Membership {
-    const { profile, clock, random, logger } = this.#options
+    const { profile, timing, clock, random, logger } = this.#options
     return new Membership({
       transport,
-      profile: profiles[profile],
+      profile: profileOf(profile, timing),
       clock,
       random,
       logger,

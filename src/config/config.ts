@@ -68,6 +68,16 @@ export interface Config {
     /** The first is used, all are accepted. */
     readonly encrypt: readonly string[]
     readonly profile: 'wan' | 'lan' | 'local'
+    /** What goes over the profile; undefined: as in the profile. */
+    readonly timing: {
+      readonly probeIntervalMs: number | undefined
+      readonly probeTimeoutMs: number | undefined
+      readonly indirectProbes: number | undefined
+      readonly suspicionMs: number | undefined
+      readonly lagToleratedMs: number | undefined
+      readonly syncIntervalMs: number | undefined
+      readonly redialMostMs: number | undefined
+    }
     readonly ttlOnFailureMs: number
     readonly ackTimeoutMs: number
     readonly heartbeatIntervalMs: number
@@ -238,6 +248,15 @@ function configFrom(values: Values, embedded: boolean): Config {
       advertise: values['cluster.advertise'],
       encrypt: values['cluster.encrypt'],
       profile: values['cluster.profile'] as Config['cluster']['profile'],
+      timing: {
+        probeIntervalMs: values['cluster.probe_interval'],
+        probeTimeoutMs: values['cluster.probe_timeout'],
+        indirectProbes: values['cluster.indirect_probes'],
+        suspicionMs: values['cluster.suspicion_timeout'],
+        lagToleratedMs: values['cluster.lag_tolerated'],
+        syncIntervalMs: values['cluster.sync_interval'],
+        redialMostMs: values['cluster.redial_interval'],
+      },
       ttlOnFailureMs: values['cluster.ttl_on_failure'] * 1000,
       ackTimeoutMs: values['cluster.ack_timeout'],
       heartbeatIntervalMs: values['cluster.heartbeat_interval'],

@@ -25,7 +25,15 @@ export interface AgentOptions {
   readonly heartbeatIntervalMs: number
   readonly cluster: Pick<
     ClusterOptions,
-    'listen' | 'identify' | 'rename' | 'encrypt' | 'profile' | 'autoJoin' | 'purgeOnJoin' | 'staleness'
+    | 'listen'
+    | 'identify'
+    | 'rename'
+    | 'encrypt'
+    | 'profile'
+    | 'timing'
+    | 'autoJoin'
+    | 'purgeOnJoin'
+    | 'staleness'
   >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number

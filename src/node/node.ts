@@ -235,6 +235,7 @@ class Node implements RunningNode {
         rename: () => this.#rename(),
         encrypt: cluster.encrypt,
         profile: cluster.profile,
+        timing: cluster.timing,
         autoJoin: cluster.autoJoin,
         purgeOnJoin: cluster.purgeOnJoin,
         staleness: this.#staleness,

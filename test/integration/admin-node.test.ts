@@ -202,6 +202,30 @@ describe('an Admin API', () => {
       expect((await reply).headers.get('x-troop-position')).to.equal('1')
     })
 
+    it('waits as long as X-Troop-Wait says, and refuses what says nothing before anything is written', async () => {
+      const waits: number[] = []
+      await start({
+        ackTimeoutMs: 700,
+        publish: async (_, waitMs) => {
+          waits.push(waitMs)
+          return { applied: 1, of: 1, lagging: [] }
+        },
+      })
+      const add = (wait: string, i: number) =>
+        admin.fetch('POST', '/consumers', {
+          headers: { 'content-type': 'application/json', 'x-troop-wait': wait },
+          body: JSON.stringify({ username: `bob-${i}` }),
+        })
+      for (const [i, wait] of ['all', 'NONE', '250', '9999', '', ' all '].entries()) await add(wait, i)
+      expect(waits).to.deep.equal([700, 0, 250, 700, 700, 700])
+      for (const wait of ['some', '-1', '1s', '1.5']) {
+        const reply = await add(wait, 99)
+        expect(reply.status).to.equal(400)
+        expect(reply.body.message).to.include(`"${wait}"`)
+      }
+      expect((await admin.get('/consumers?username=bob-99')).body.total).to.equal(0)
+    })
+
     it('answers that a write stands when it could not be applied here', async () => {
       await start({ publish: () => Promise.reject(new Error('away')) })
       const reply = await admin.json('POST', '/consumers', { username: 'bob' })

@@ -111,6 +111,15 @@ export const profiles: Readonly<Record<ProfileName, Profile>> = {
   },
 }
 
+/** A preset, with what `timing` says over it. */
+export function profileOf(name: ProfileName, timing: Timing = {}): Profile {
+  const given = Object.entries(timing).filter(([, value]) => value !== undefined)
+  return { ...profiles[name], ...Object.fromEntries(given) }
+}
+
+/** Numbers that go over those of a preset; undefined: the preset's own. */
+export type Timing = { readonly [Name in keyof Profile]?: Profile[Name] | undefined }
+
 /**
  * How long a suspected member has to refute, from the first accusation:
  *
