@@ -136,6 +136,31 @@ describe('an Admin API', () => {
     })
   })
 
+  describe('of a cluster', () => {
+    it('makes a node leave by its name, in the query or in the path', async () => {
+      const told: string[] = []
+      const forceLeave = async (name: string) => {
+        told.push(name)
+        return name.startsWith('gw-1_')
+      }
+      await start({ cluster: { members: () => [], forceLeave, joinAt: async () => {} } })
+      const name = 'gw-1_10.0.0.1:7946_a/b'
+      for (const path of ['/cluster?name=', '/cluster/nodes/']) {
+        for (const known of [name, name, 'gw-2']) {
+          const { status, text } = await admin.delete(path + encodeURIComponent(known))
+          expect([status, text]).to.deep.equal(
+            known === name ? [200, ''] : [404, '{"message":"Not found"}\n'],
+          )
+        }
+      }
+      expect(told).to.deep.equal([name, name, 'gw-2', name, name, 'gw-2'])
+      // The datastore can't hold it, so nobody is asked.
+      expect((await admin.delete('/cluster/nodes/%00')).status).to.equal(404)
+      expect(told).to.have.length(6)
+      expect((await admin.get('/cluster/nodes/gw-2')).status).to.equal(405)
+    })
+  })
+
   describe('whose datastore fails', () => {
     const failing = async (failure: Error) => {
       await start()

@@ -172,7 +172,9 @@ describe('a cluster', function () {
     expect((await one.ask('DELETE', `/cluster?name=${name}`)).status).to.equal(200)
     await agree([one], 'alive', 'left', 'left')
     expect((await addApi(one, 'b')).headers.get('x-troop-applied')).to.equal('1/1')
+    expect((await one.ask('DELETE', `/cluster/nodes/${name}`)).status).to.equal(200)
     expect((await one.ask('DELETE', '/cluster?name=nobody')).status).to.equal(404)
+    expect((await one.ask('DELETE', '/cluster/nodes/nobody')).status).to.equal(404)
     expect((await one.ask('DELETE', '/cluster')).status).to.equal(400)
   })
 

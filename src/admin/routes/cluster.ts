@@ -1,7 +1,9 @@
 // /cluster: who is there, who is to go, and whom to join.
+import type { RouterContext } from '@koa/router'
 import { describeError } from '../../base/errors.ts'
 import { parametersOf } from '../crud.ts'
 import { badRequest, notFound } from '../errors.ts'
+import { isStorable } from '../parameters.ts'
 import { send } from '../reply.ts'
 import type { RouteTools } from './entity-routes.ts'
 
@@ -26,13 +28,19 @@ export function addClusterRoutes({ router }: RouteTools, cluster: ClusterView): 
     send(ctx, 200, { data, total: data.length })
   })
 
+  const forceLeave = async (ctx: RouterContext, name: string): Promise<void> => {
+    if (!isStorable(name) || !(await cluster.forceLeave(name))) throw notFound()
+    ctx.status = 200
+    ctx.body = ''
+  }
+
   router.delete('/cluster', async (ctx) => {
     const { name } = await parametersOf(ctx)
     if (typeof name !== 'string' || name === '') throw badRequest('Missing node "name"')
-    if (!(await cluster.forceLeave(name))) throw notFound()
-    ctx.status = 200
-    ctx.body = ''
+    await forceLeave(ctx, name)
   })
+
+  router.delete('/cluster/nodes/:name', (ctx) => forceLeave(ctx, ctx.params.name as string))
 
   router.post('/cluster', async (ctx) => {
     const { address } = await parametersOf(ctx)
