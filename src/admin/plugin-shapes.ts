@@ -1,5 +1,5 @@
 // What a plugin configuration must look like: the entity `plugins`, with the named plugin's own fields as `config`.
-import type { JsonObject } from '../base/json.ts'
+import type { JsonObject, Row } from '../base/json.ts'
 import type { Fields } from '../entities/define.ts'
 import { plugin } from '../entities/plugin.ts'
 import type { Shape } from '../entities/validate.ts'
@@ -18,7 +18,14 @@ export class PluginShapes {
     const text = typeof name === 'string' ? name.trim() : ''
     return text === '' ? plugin : (this.#shapes.get(text) ?? unknownPlugin(text))
   }
+
+  /** The attributes of a configuration that is stored. Of a plugin that this node does not have, `config` has none. */
+  fieldsOf({ name }: Row): Fields {
+    return this.#shapes.get(String(name))?.fields ?? undescribed
+  }
 }
+
+const undescribed: Fields = { ...plugin.fields, config: { ...plugin.fields.config, fields: {} } }
 
 function shapeOfPlugin({ perConsumer, config, checkConfig }: Plugin): Shape {
   const fields: Fields = {
