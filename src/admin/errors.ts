@@ -36,6 +36,8 @@ export const noContentType = () =>
     415,
     'Content-Type is missing: use application/json, application/x-www-form-urlencoded or multipart/form-data',
   )
+export const tooManyStreams = (open: number) =>
+  new Refused(503, `No more streams of events are served: ${open} are open`, { 'Retry-After': '5' })
 
 /** The listener can be reached by others and nothing keeps them out. */
 export class AdminExposed extends TroopError {
