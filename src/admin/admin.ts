@@ -15,10 +15,11 @@ import { addApiRoutes } from './routes/apis.ts'
 import { addCacheRoutes, type NodeCache } from './routes/cache.ts'
 import { addClusterRoutes, type ClusterView } from './routes/cluster.ts'
 import { addConsumerRoutes } from './routes/consumers.ts'
+import { addEventRoutes, type EventSources } from './routes/events.ts'
 import { addInformationRoutes, type Information, type ServerCounters } from './routes/information.ts'
 import { addPluginRoutes } from './routes/plugins.ts'
 
-export interface AdminOptions extends CrudOptions, Information, GuardOptions {
+export interface AdminOptions extends CrudOptions, EventSources, Information, GuardOptions {
   /** What this node has, in the order in which it is shown. */
   readonly plugins: readonly Plugin[]
   readonly cache: NodeCache
@@ -50,12 +51,14 @@ function createRouter(options: AdminOptions): Router {
   const tools = { router, store, crud: createCrud(options) }
   const shapes = new PluginShapes(plugins)
   const pluginEntities = plugins.flatMap(({ entities }) => entities)
-  addInformationRoutes(tools, options, plugins, [...coreEntities, ...pluginEntities])
+  const entities = [...coreEntities, ...pluginEntities]
+  addInformationRoutes(tools, options, plugins, entities)
   addApiRoutes(tools, shapes)
   addConsumerRoutes(tools, pluginEntities)
   addPluginRoutes(tools, plugins, shapes)
   addCacheRoutes(tools, cache)
   addClusterRoutes(tools, options.cluster)
+  addEventRoutes(tools, options, entities, shapes)
   return router
 }
 

@@ -152,7 +152,7 @@ export function parametersOf(ctx: RouterContext): Promise<JsonObject> {
 }
 
 /** Scheme, host and path as the client used them; like 0.8, without a port that is 80. */
-function addressOf({ protocol, host, path }: RouterContext): string {
+export function addressOf({ protocol, host, path }: RouterContext): string {
   return `${protocol}://${host.replace(/:80$/, '')}${path}`
 }
 

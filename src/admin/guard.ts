@@ -20,7 +20,7 @@ export interface GuardOptions {
 }
 
 const methods = 'GET,HEAD,PUT,PATCH,POST,DELETE'
-const requestHeaders = 'Content-Type, Authorization'
+const requestHeaders = 'Content-Type, Authorization, Last-Event-ID'
 const replyHeaders = 'X-Troop-Position, X-Troop-Applied'
 
 /**

@@ -17,6 +17,7 @@ import { Pull, type Reachability } from '../event-log/pull.ts'
 import { PostgresStore } from '../store/postgres-store.ts'
 import type { Store, Written } from '../store/store.ts'
 import type { Surroundings } from './datastore.ts'
+import { EventFeed } from './event-feed.ts'
 import { observedStore } from './observed-store.ts'
 
 export interface AgentOptions {
@@ -50,6 +51,8 @@ export class Agent {
   readonly store: Store
   readonly catalog: AgentCatalog
   readonly cluster: Cluster
+  /** The log, as the Admin API shows it. */
+  readonly events: EventFeed
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
@@ -59,6 +62,7 @@ export class Agent {
     const logger = surroundings.logger.scope('event-log')
     const log = new PostgresEventLog(database)
     const store = new PostgresStore(database)
+    this.events = new EventFeed(database)
     this.cluster = new Cluster({
       ...cluster,
       database,
@@ -96,11 +100,13 @@ export class Agent {
       apply: (events, path) => {
         this.catalog.apply(events)
         if (this.cluster.notice(events, path)) this.catalog.proveAnew()
+        this.events.apply(events)
       },
       load: async (reason) => {
         this.cluster.forget()
         const stamp = await this.catalog.load(reason)
         this.cluster.loaded(stamp)
+        this.events.jump(stamp)
         return stamp
       },
     }

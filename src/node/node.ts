@@ -2,7 +2,6 @@
 import { rm } from 'node:fs/promises'
 import { hostname, networkInterfaces } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
-import type { AdminOptions } from '../admin/admin.ts'
 import { type Address, formatAddress } from '../base/address.ts'
 import { systemClock, within } from '../base/clock.ts'
 import { deadlineBuffer } from '../base/deadline.ts'
@@ -20,7 +19,7 @@ import { createControlServer } from '../control/server.ts'
 import { makeToken, writeControlAccess } from '../control/token.ts'
 import { Database } from '../database/database.ts'
 import type { Plugin } from '../plugins/plugin.ts'
-import { AdminServer } from './admin-server.ts'
+import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
@@ -377,7 +376,7 @@ class Node implements RunningNode {
     }
   }
 
-  #adminOptions(): AdminOptions {
+  #adminOptions(): AdminSetup {
     const { admin } = this.#config
     const { clock, random, logger } = this.#surroundings
     return {
@@ -386,6 +385,7 @@ class Node implements RunningNode {
       publish: (written, waitMs) => this.#agent.publish(written, waitMs),
       ackTimeoutMs: this.#config.cluster.ackTimeoutMs,
       cluster: this.#agent.cluster,
+      log: this.#agent.events,
       cache: this.#cacheView,
       status: () => ({
         connections_active: this.#workers.count('active'),

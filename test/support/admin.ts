@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type AdminOptions, createAdmin } from '../../src/admin/admin.ts'
+import { EventStreams } from '../../src/admin/event-streams.ts'
+import type { LogView } from '../../src/admin/log-view.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { isObject, type Json, type JsonObject } from '../../src/base/json.ts'
 import { silentLogger } from '../../src/base/logger.ts'
@@ -61,7 +63,8 @@ function flattened(body: JsonObject, prefix = ''): Record<string, string> {
 }
 
 export async function startAdmin(store: Store, options: Partial<AdminOptions> = {}): Promise<TestAdmin> {
-  const all = { ...defaults, store, ...options }
+  const given = { ...defaults, store, ...options }
+  const all = { streams: new EventStreams(given), ...given }
   const app = createAdmin(all)
   const server = createServer(app.callback())
   server.listen(0, '127.0.0.1')
@@ -97,7 +100,15 @@ export async function startAdminOnPostgres(
   }
 }
 
-const defaults: Omit<AdminOptions, 'store'> = {
+/** A log in which nothing has happened. */
+const emptyLog: LogView = {
+  read: async () => ({ events: [], until: 0, head: emptyLog.applied(), firstKept: 0, digest: null }),
+  applied: () => ({ position: 0, digest: '' }),
+  watch: () => ({ end() {} }),
+}
+
+const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
+  log: emptyLog,
   plugins: [],
   publish: async () => ({ applied: 1, of: 1, lagging: [] }),
   ackTimeoutMs: 1000,

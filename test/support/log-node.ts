@@ -20,11 +20,16 @@ export interface LogNode {
 /** Starts a node's view of the log. Without `listening`, only the head that is read every `heartbeatIntervalMs` tells of news. */
 export async function startNode(
   test: TestDatabase,
-  { listening = false, heartbeatIntervalMs = 50, port = test.port } = {},
+  {
+    listening = false,
+    heartbeatIntervalMs = 50,
+    port = test.port,
+    makeSubscriber = (log: PostgresEventLog) => new Recorder(log),
+  } = {},
 ): Promise<LogNode> {
   const database = openDatabase(test, { connectTimeoutMs: 1000, queryTimeoutMs: 2000, port })
   const log = new PostgresEventLog(database)
-  const subscriber = new Recorder(log)
+  const subscriber = makeSubscriber(log)
   const follower = new Follower({ ...parts, log, subscriber })
   const pull = new Pull({ ...parts, log, follower }, { heartbeatIntervalMs })
   const listener = new Listener({ ...parts, database, onNews: (position) => follower.nudge(position) })

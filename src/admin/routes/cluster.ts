@@ -51,10 +51,4 @@ export function addClusterRoutes({ router }: RouteTools, cluster: ClusterView): 
     ctx.status = 200
     ctx.body = ''
   })
-
-  // What 0.8's agents told their node. Events travel by other ways now, and nobody is believed who says one here.
-  router.post('/cluster/events', (ctx) => {
-    ctx.status = 200
-    ctx.body = ''
-  })
 }
