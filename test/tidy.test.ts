@@ -161,6 +161,23 @@ describe('the repository', () => {
     })
   })
 
+  it('cites in docs/cluster.md only tests that there are, for each of the 59 weaknesses', () => {
+    const page = read('docs/cluster.md')
+    const rows = [...page.matchAll(/^\| ([DRKMPS]\d+) \|/gm)].map(([, id]) => id)
+    const counts = { D: 13, R: 8, K: 8, M: 22, P: 4, S: 4 }
+    const all = Object.entries(counts).flatMap(([kind, count]) =>
+      Array.from({ length: count }, (_, i) => `${kind}${i + 1}`),
+    )
+    expect(rows).to.deep.equal(all)
+    const wrong = [...page.matchAll(/`([\w/.-]+\.test\.ts)`(?: "([^"]+)")?/g)].filter(
+      ([, path, name = '']) =>
+        !read(`test/${path}`)
+          .replaceAll("\\'", "'")
+          .includes(name || 'describe('),
+    )
+    expect(wrong.map(([cited]) => cited)).to.deep.equal([])
+  })
+
   it('explains every setting in docs/configuration.md', () => {
     const documented = read('docs/configuration.md')
     const missing = configurationTable().filter(({ name }) => !documented.includes(`\`${name}\``))
