@@ -1,0 +1,57 @@
+// Runs all tests: a few mocha processes at a time, since most of them wait for other processes most of the time. What
+// each prints is shown when it is done, and the last line counts them all.
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './sources.ts'
+
+/** One more than the cores of the smallest machine: what waits leaves its core to the others. */
+const jobsAtOnce = 3
+
+/** The long ones first, so that none of them is last. */
+const jobs: readonly (readonly string[])[] = [
+  ['test/unit/**/*.test.ts'],
+  ['test/integration/**/*.test.ts'],
+  ...systemTests().map((file) => [file]),
+  ['test/bench/*.test.ts', 'test/*.test.ts'],
+]
+
+const total = { passed: 0, failed: 0, skipped: 0, ended: 0 }
+
+const queue = [...jobs]
+await Promise.all(
+  Array.from({ length: jobsAtOnce }, async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await run(job)
+  }),
+)
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
+process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)
+process.exitCode = total.failed === 0 && total.ended === 0 ? 0 : 1
+
+function systemTests(): string[] {
+  const files = readdirSync(join(root, 'test', 'system')).filter((name) => name.endsWith('.test.ts'))
+  return files.sort().map((name) => `test/system/${name}`)
+}
+
+/** Runs one job; counts what it says, and that it ended badly when it does not say why. */
+async function run(files: readonly string[]): Promise<void> {
+  const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')
+  const child = spawn(process.execPath, [mocha, ...files], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  }
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m.exec(output)
+  total.passed += Number(counts?.[1] ?? 0)
+  total.failed += Number(counts?.[2] ?? 0)
+  total.skipped += Number(counts?.[3] ?? 0)
+  const failed = Number(counts?.[2] ?? 0)
+  if (code !== 0 && failed === 0) {
+    total.ended++
+    output += `\n${files.join(' ')}: ended with ${code}\n`
+  }
+  process.stdout.write(output)
+}
