@@ -5,6 +5,7 @@ import type { Database } from '../database/database.ts'
 import { DatastoreError } from '../database/errors.ts'
 import type { LogEvent } from './event.ts'
 import type { EventLog, Page } from './event-log.ts'
+import type { PrunableLog, Retention } from './prune.ts'
 
 export interface PageLimits {
   /** Events that a page holds, unless one transaction alone has more. */
@@ -28,10 +29,13 @@ export const pageLimits: PageLimits = Object.freeze({
   transactionBytesMax: 64 * 2 ** 20,
 })
 
+/** 2,700 years: Postgres knows no time before 4714 BC, and what is kept for longer is kept for ever. */
+const keepDaysMost = 1_000_000
+
 /** An event and whether its transaction ends with it. */
 type Row = LogEvent & { readonly ends: boolean; readonly within: boolean }
 
-export class PostgresEventLog implements EventLog {
+export class PostgresEventLog implements EventLog, PrunableLog {
   readonly #database: Database
   readonly #limits: PageLimits
 
@@ -59,6 +63,59 @@ export class PostgresEventLog implements EventLog {
     const last = next.findLastIndex(({ ends, within }) => ends && within)
     if (last >= 0) return page(next.slice(0, last + 1), last + 1 < next.length)
     return next[0] ? this.#transaction(next[0].first) : page([], false)
+  }
+
+  /**
+   * One statement, so nobody can sit on its locks. The one that keeps two nodes from doing it at the same time is not
+   * the log's own, and no row that is deleted is one that a writer wants. It is taken after the snapshot: what another
+   * node has deleted in between is still seen, and passed over.
+   *
+   * What is kept is found first: the oldest event that is not due, or that somebody may need, and with it the whole of
+   * its transaction. The newest event is what the next one is chained on. A node needs the event at its own position,
+   * to see that it is on the same history; one that has not said where it is may be anywhere.
+   *
+   * A step ends `eventsMax` positions on, which are as many events, or where the oldest transaction does if that is
+   * further. A transaction that is too big to be pulled is whole to nobody, and goes in parts. Scans begin at the
+   * oldest event and end at the first that is kept: if that is the same, they are short.
+   */
+  async prune({ keepDays, keepEvents }: Retention, eventsMax: number): Promise<number> {
+    const keepPositions = Math.min(keepEvents, Number.MAX_SAFE_INTEGER)
+    const keepSeconds = Math.min(keepDays, keepDaysMost) * 86_400
+    const { transactionEventsMax } = this.#limits
+    const query = sql`
+      with oldest as (select position, first from events order by position limit 1),
+      newest as (select position from events order by position desc limit 1),
+      needed as (
+        select min(coalesce(applied, 0)) as position from nodes
+        where status <> 'left' and last_seen >= clock_timestamp() - make_interval(secs => ttl_on_failure)
+      ),
+      next as (
+        select position from events
+        where position > (select position from oldest) and (
+          first > (select first from oldest)
+          or position >= (select first from oldest) + ${transactionEventsMax}::bigint
+        )
+        order by position limit 1
+      ),
+      step as (
+        select least(newest.position, needed.position,
+          greatest(oldest.position + ${eventsMax}::bigint, (select position from next))) as position
+        from oldest, newest, needed
+      ),
+      kept as (
+        select case when position >= first + ${transactionEventsMax}::bigint then position else first end as position
+        from events
+        where position >= (select position from oldest) and (
+          position >= (select position from step)
+          or position > (select position from newest) - ${keepPositions}::bigint
+            and at >= now() - make_interval(secs => ${keepSeconds})
+        )
+        order by events.position limit 1
+      )
+      delete from events
+      where (select pg_try_advisory_xact_lock(hashtextextended('troop:prune:' || current_schema(), 0)))
+        and position >= (select position from oldest) and position < (select position from kept)`
+    return Number((await query.execute(this.#database.primary)).numAffectedRows)
   }
 
   /**

@@ -21,6 +21,7 @@ export class ManualClock implements Clock {
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal?.aborted) return resolve()
       this.after(delayMs, resolve)
       signal?.addEventListener('abort', () => resolve(), { once: true })
     })
