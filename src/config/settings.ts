@@ -302,7 +302,6 @@ export const settings = {
     minimum: 1,
     reload: true,
     help: 'Events older than this are pruned from the log, once every node has applied them. More history for people costs room in the datastore.',
-    inert: notBefore,
   },
   'log.keep_events': {
     type: 'number',
@@ -311,7 +310,6 @@ export const settings = {
     whole: true,
     reload: true,
     help: 'Events beyond this many are pruned from the log, once every node has applied them.',
-    inert: notBefore,
   },
 
   cluster_listen: {

@@ -13,6 +13,7 @@ import type { Subscriber } from '../event-log/event-log.ts'
 import { Follower } from '../event-log/follower.ts'
 import { Listener } from '../event-log/listener.ts'
 import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
+import { Prune, type Retention } from '../event-log/prune.ts'
 import { Pull, type Reachability } from '../event-log/pull.ts'
 import { PostgresStore } from '../store/postgres-store.ts'
 import type { Store, Written } from '../store/store.ts'
@@ -38,6 +39,8 @@ export interface AgentOptions {
   >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
+  /** What of the log is kept. */
+  readonly retention: Retention
   readonly surroundings: Surroundings
 }
 
@@ -56,8 +59,10 @@ export class Agent {
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
+  readonly #prune: Prune
 
-  constructor({ database, entities, heartbeatIntervalMs, cacheBytes, cluster, surroundings }: AgentOptions) {
+  constructor(options: AgentOptions) {
+    const { database, entities, heartbeatIntervalMs, cacheBytes, cluster, retention, surroundings } = options
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
     const log = new PostgresEventLog(database)
@@ -116,6 +121,7 @@ export class Agent {
       { log: this.cluster, follower: this.#follower, clock, logger },
       { heartbeatIntervalMs },
     )
+    this.#prune = new Prune({ log, clock, random, logger }, retention)
     this.#listener = new Listener({
       database,
       clock,
@@ -138,7 +144,14 @@ export class Agent {
     await this.#follower.start()
     resources.own('pull', this.#pull)
     this.#pull.start()
+    resources.own('prune', this.#prune)
+    this.#prune.start()
     return bound
+  }
+
+  /** Prunes the log to `retention` from now on. */
+  keep(retention: Retention): void {
+    this.#prune.keep(retention)
   }
 
   /**

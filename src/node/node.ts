@@ -240,6 +240,7 @@ class Node implements RunningNode {
         staleness: this.#staleness,
       },
       cacheBytes: this.#cacheBytes * agentPart,
+      retention: this.#config.log,
       surroundings: this.#surroundings,
     })
     await requirePlugins(this.#plugins, this.#agent.store)
@@ -349,6 +350,7 @@ class Node implements RunningNode {
     const changed = changedSettings(this.#config, config)
     this.#config = config
     this.#plugins = plugins
+    this.#agent.keep(config.log)
     this.#admin.reload(this.#adminOptions())
     this.#surroundings.logger.scope('node').info('reloaded', changed)
     return changed
