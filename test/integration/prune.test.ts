@@ -250,7 +250,8 @@ describe('pruning the log', () => {
     await write(1)
     await log.prune(nothing, stepEvents)
     expect(await registry.credentials('other')).to.deep.equal(credentials)
-    const life = await registry.register({ name: 'a', address: '10.0.0.1:1', version: '1', ttlSeconds: 60 })
+    const node = { name: 'a', address: '10.0.0.1:1', version: '1', ttlSeconds: 60, refusesAfterMs: null }
+    const life = await registry.register(node, undefined)
     expect(life).to.equal(start + 2)
   })
 
