@@ -32,6 +32,8 @@ export interface RpcOptions {
   readonly urgent?: ReadonlySet<string>
   /** Longest message either way. The default holds any listing of a node's state with room to spare. */
   readonly frameBytesMax?: number
+  /** Longest answer that this end gives, where the other end takes more than it may send. Default `frameBytesMax`. */
+  readonly answerBytesMax?: number
   /** Calls under way at once, counted apart for each direction; more are refused as busy. */
   readonly inFlightMax?: number
   /** Bytes that may wait for the other end to take them, urgent ones apart; a call beyond it is refused as busy. */
@@ -87,7 +89,8 @@ export class RpcConnection {
 
   constructor(stream: Duplex, options: RpcOptions) {
     this.#stream = stream
-    this.#options = { ...defaults, ...options }
+    const { frameBytesMax = defaults.frameBytesMax } = options
+    this.#options = { answerBytesMax: frameBytesMax, ...defaults, ...options }
     this.#outbox = new Outbox(stream, this.#options.unsentBytesMax)
     const decoder = new FrameDecoder(this.#options.frameBytesMax)
     stream.on('data', (chunk: Buffer) => this.#receive(decoder, chunk))
@@ -227,7 +230,7 @@ export class RpcConnection {
   /** Sends an answer. An end that asks but does not take its answers is cut off rather than kept in memory. */
   #send(answer: object): void {
     if (this.#stream.destroyed || !this.#stream.writable) return
-    const frame = this.#frame(answer as { id: number }, this.#options.frameBytesMax)
+    const frame = this.#frame(answer as { id: number }, this.#options.answerBytesMax)
     if (this.#outbox.send(frame, frame.length <= urgentAnswerBytesMax)) return
     this.#reason ??= new RpcBusy('the other end does not read')
     this.#stream.destroy()

@@ -137,6 +137,16 @@ describe('an rpc connection', () => {
     expect((await thrown(asking.call('big', null, 1000))).message).to.match(/longer than the 300/)
   })
 
+  it('gives longer answers than it takes requests, where it may', async () => {
+    const [a, b] = duplexPair()
+    const asking = new RpcConnection(a, { clock: systemClock, handle: refuseAll, frameBytesMax: 2000 })
+    const bounds = { frameBytesMax: 300, answerBytesMax: 2000 }
+    const answering = new RpcConnection(b, { clock: systemClock, handle: () => 'x'.repeat(1000), ...bounds })
+    expect(await asking.call('big', null, 1000)).to.have.length(1000)
+    asking.call('long', 'x'.repeat(1000), 1000).catch(() => undefined)
+    expect(await answering.closed).to.have.property('code', 'rpc-protocol')
+  })
+
   it('carries notices in their order, which have no answer', async () => {
     const [a, b] = duplexPair()
     const heard: unknown[] = []
