@@ -142,20 +142,14 @@ export class Survey {
 
   /** Every pair in both directions, among the nodes that are registered or known and have not left. */
   async reachability(): Promise<readonly Reach[]> {
-    const [rows, answers] = await Promise.all([
-      this.#parts.rows().catch(() => []),
+    const [expected, answers] = await Promise.all([
+      this.#expected(),
       this.#ask(surveyMethods.reach, undefined, reachTimeoutMs),
     ])
-    const left = new Set(rows.filter(({ status }) => status === 'left').map(({ name }) => name))
-    const expected = new Map<string, string>()
-    for (const { name, address, status } of this.#parts.members())
-      if (status !== 'left' && !left.has(name)) expected.set(name, address)
-    for (const { name, address, status, expired } of rows)
-      if (status !== 'left' && !expired) expected.set(name, address)
     return [...expected].map(([name, address]) => {
-      const answer = answers.get(name) ?? { error: 'this node does not know it' }
+      const answer = answers.get(name) ?? stranger
       const own = 'error' in answer ? [] : links.parse(answer.value)
-      const missing = 'error' in answer ? answer.error : 'it does not know it'
+      const missing = 'error' in answer ? `it could not be asked: ${answer.error}` : 'it does not know it'
       const others = [...expected.keys()].filter((other) => other !== name)
       return {
         name,
@@ -167,9 +161,25 @@ export class Survey {
     })
   }
 
-  /** What each node that is there found, by name. */
+  /** What each node found, by name, of the nodes that are registered or known and have not left. */
   async verify(limitMs: number): Promise<ReadonlyMap<string, Answer>> {
-    return this.#ask(surveyMethods.verify, { limitMs }, limitMs + answerTimeoutMs)
+    const [expected, answers] = await Promise.all([
+      this.#expected(),
+      this.#ask(surveyMethods.verify, { limitMs }, limitMs + answerTimeoutMs),
+    ])
+    return new Map([...expected.keys()].map((name) => [name, answers.get(name) ?? stranger]))
+  }
+
+  /** Addresses, by name, of the nodes that are registered or known and have not left. */
+  async #expected(): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.#parts.rows().catch(() => [])
+    const left = new Set(rows.filter(({ status }) => status === 'left').map(({ name }) => name))
+    const expected = new Map<string, string>()
+    for (const { name, address, status } of this.#parts.members())
+      if (status !== 'left' && !left.has(name)) expected.set(name, address)
+    for (const { name, address, status, expired } of rows)
+      if (status !== 'left' && !expired) expected.set(name, address)
+    return expected
   }
 
   /** Asks all members that have not left, this node included. */
@@ -217,6 +227,9 @@ export class Survey {
 }
 
 export type Answer = { readonly value: unknown } | { readonly error: string }
+
+/** Of a node that is registered and that this one has no connection to. */
+const stranger: Answer = { error: 'this node does not know it' }
 
 function whyNot(error: unknown): string {
   return codeOf(error) === 'rpc-timeout' ? 'it does not answer' : describeError(error)
