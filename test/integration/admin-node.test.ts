@@ -6,7 +6,7 @@ import { type AdminOptions, createAdmin, type NodeCache } from '../../src/admin/
 import type { Json, Row } from '../../src/base/json.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { DatastoreAway, DatastoreError, OutcomeUnknown } from '../../src/database/errors.ts'
-import { samplePlugins, startAdmin, type TestAdmin } from '../support/admin.ts'
+import { emptyCluster, samplePlugins, startAdmin, type TestAdmin } from '../support/admin.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 
 const upstream_url = 'http://a.com'
@@ -49,6 +49,37 @@ describe('an Admin API', () => {
       expect((await admin.get('/')).body.plugins).to.deep.equal({
         available_on_server: [],
         enabled_in_cluster: [],
+      })
+    })
+
+    it('tells how far every member is, and how fast changes came to it', async () => {
+      const known = { applied: 9, lag: 0, freshnessMs: 12.5, silentMs: 3, propagationMs: { push: 1.5 } }
+      const unknown = { applied: null, lag: null, freshnessMs: null, silentMs: null, propagationMs: {} }
+      const positions = {
+        head: 9,
+        digest: 'ab',
+        members: [
+          { name: 'a', address: '10.0.0.1:7946', status: 'alive', ...known },
+          { name: 'b', address: '10.0.0.2:7946', status: 'failed', ...unknown },
+        ],
+      }
+      await start({ cluster: { ...emptyCluster, positions: async () => positions } })
+      const { status, body } = await admin.get('/cluster/positions')
+      expect(status).to.equal(200)
+      expect(body).to.deep.equal({
+        head: 9,
+        digest: 'ab',
+        data: [
+          {
+            ...{ name: 'a', address: '10.0.0.1:7946', status: 'alive', applied: 9, lag: 0 },
+            ...{ freshness: 12.5, propagation: { push: 1.5 } },
+          },
+          {
+            ...{ name: 'b', address: '10.0.0.2:7946', status: 'failed', applied: null, lag: null },
+            ...{ freshness: null, propagation: {} },
+          },
+        ],
+        total: 2,
       })
     })
 
@@ -143,7 +174,7 @@ describe('an Admin API', () => {
         told.push(name)
         return name.startsWith('gw-1_')
       }
-      await start({ cluster: { members: () => [], forceLeave, joinAt: async () => {} } })
+      await start({ cluster: { ...emptyCluster, forceLeave } })
       const name = 'gw-1_10.0.0.1:7946_a/b'
       for (const path of ['/cluster?name=', '/cluster/nodes/']) {
         for (const known of [name, name, 'gw-2']) {

@@ -107,12 +107,20 @@ const emptyLog: LogView = {
   watch: () => ({ end() {} }),
 }
 
+/** A cluster without members. */
+export const emptyCluster: AdminOptions['cluster'] = {
+  members: () => [],
+  positions: async () => ({ head: 0, digest: '', members: [] }),
+  forceLeave: async () => false,
+  joinAt: async () => {},
+}
+
 const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
   log: emptyLog,
   plugins: [],
   publish: async () => ({ applied: 1, of: 1, lagging: [] }),
   ackTimeoutMs: 1000,
-  cluster: { members: () => [], forceLeave: async () => false, joinAt: async () => {} },
+  cluster: emptyCluster,
   cache: { read: () => undefined, apis: () => undefined, drop() {}, purge() {} },
   status: () => ({
     connections_active: 1,
