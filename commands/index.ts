@@ -4,6 +4,9 @@ import { Check } from './check.ts'
 import { ClusterForceLeave } from './cluster/force-leave.ts'
 import { ClusterKeygen } from './cluster/keygen.ts'
 import { ClusterMembers } from './cluster/members.ts'
+import { ClusterPositions } from './cluster/positions.ts'
+import { ClusterReachability } from './cluster/reachability.ts'
+import { ClusterVerify } from './cluster/verify.ts'
 import { Dev } from './dev.ts'
 import { MigrationsList } from './migrations/list.ts'
 import { MigrationsReset } from './migrations/reset.ts'
@@ -25,6 +28,9 @@ export const commands = {
   status: Status,
   check: Check,
   'cluster:members': ClusterMembers,
+  'cluster:positions': ClusterPositions,
+  'cluster:reachability': ClusterReachability,
+  'cluster:verify': ClusterVerify,
   'cluster:force-leave': ClusterForceLeave,
   'cluster:keygen': ClusterKeygen,
   'migrations:list': MigrationsList,

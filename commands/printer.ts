@@ -10,20 +10,29 @@ const prefixes = {
 
 export type Severity = keyof typeof prefixes
 
+export type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
+
+/** Colours for what goes to `stream`: none if it is not a terminal or NO_COLOR is set (https://no-color.org). */
+export function paintFor(stream: NodeJS.WritableStream): Paint {
+  return (style, text) => styleText(style, text, { stream: stream as NodeJS.WriteStream })
+}
+
 export class Printer {
+  readonly paint: Paint
   readonly #stream: NodeJS.WritableStream
 
-  /** @param stream  coloured if it is a terminal and NO_COLOR is not set (https://no-color.org) */
   constructor(stream: NodeJS.WritableStream) {
     this.#stream = stream
+    this.paint = paintFor(stream)
   }
 
   /** @param remedies  what to do about it, each on a line of its own */
   line(severity: Severity, text: string, remedies: readonly string[] = []): void {
     const [prefix, colour] = prefixes[severity]
-    const styled = styleText(colour, prefix, { stream: this.#stream as NodeJS.WriteStream })
     const indent = ' '.repeat(prefix.length + 1)
-    this.#stream.write([`${styled} ${text}`, ...remedies.map((remedy) => indent + remedy), ''].join('\n'))
+    this.#stream.write(
+      [`${this.paint(colour, prefix)} ${text}`, ...remedies.map((remedy) => indent + remedy), ''].join('\n'),
+    )
   }
 
   /** As it is, without a prefix. */

@@ -16,12 +16,18 @@ export const configFlag = Flags.string({
 export const jsonFlag = Flags.boolean({ description: 'print JSON, and nothing else, on standard output' })
 
 export abstract class TroopCommand extends Command {
-  /** Lines for people; on standard error where standard output is for programs. */
-  protected printer = new Printer(process.stdout)
+  /** What was asked for. */
+  protected readonly output = new Printer(process.stdout)
+  /** What else people are told; on standard error where standard output is for programs. */
+  protected printer = this.output
 
   /** Leaves standard output to JSON, or to the log. */
   protected printToStderr(): void {
     this.printer = new Printer(process.stderr)
+  }
+
+  protected printLines(lines: readonly string[]): void {
+    for (const line of lines) this.output.plain(line)
   }
 
   protected printJson(value: unknown): void {

@@ -36,7 +36,10 @@ async function loadCommands(): Promise<Config> {
   const target = compiled ? './dist/commands/index.js' : './commands/index.ts'
   const commands = { ...pjson.oclif.commands, target }
   const topics = {
-    cluster: { description: 'The nodes that share the datastore: members, force-leave, keygen.' },
+    cluster: {
+      description:
+        'The nodes that share the datastore: members, positions, reachability, verify, force-leave, keygen.',
+    },
     migrations: { description: "The datastore's schema: list, up, reset." },
   }
   return Config.load({ root, pjson: { ...pjson, oclif: { ...pjson.oclif, commands, topics, plugins: [] } } })

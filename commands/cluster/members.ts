@@ -1,10 +1,19 @@
 import { Flags } from '@oclif/core'
-import type { KnownMember } from '../../src/control/control.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import type { ControlClient, MemberPosition } from '../../src/control/control.ts'
+import { untilInterrupted } from '../interrupt.ts'
+import { LiveLines } from '../live-lines.ts'
 import { RunningNode } from '../running-node.ts'
 import { configFlag, jsonFlag, TroopCommand } from '../troop-command.ts'
+import { MemberNews, memberLines } from './member-list.ts'
+
+/** How often `--watch` looks. */
+const watchIntervalMs = 1000
 
 export class ClusterMembers extends TroopCommand {
   static override summary = 'List the members of the cluster, as the node of this machine knows them.'
+  static override description =
+    'Name, address, status, applied position, events not applied yet, last heartbeat. Without a terminal there is no heading, and --watch prints a line when a status or an address changes.'
   static override flags = {
     config: configFlag,
     json: jsonFlag,
@@ -12,6 +21,7 @@ export class ClusterMembers extends TroopCommand {
       description: 'only members in this state',
       options: ['alive', 'active', 'leaving', 'left', 'failed'],
     }),
+    watch: Flags.boolean({ description: 'go on until Ctrl-C', exclusive: ['json'] }),
   }
 
   override async run(): Promise<void> {
@@ -20,17 +30,31 @@ export class ClusterMembers extends TroopCommand {
     const { config } = await this.loadConfiguration(flags.config)
     const node = await RunningNode.get(config)
     const wanted = flags.status === 'active' ? 'alive' : flags.status
-    const all = await node.ask((client) => client.members())
-    const members = all.filter(({ status }) => wanted === undefined || status === wanted)
-    if (flags.json) this.printJson(members)
-    else process.stdout.write(table(members))
+    if (flags.watch)
+      return node.ask((client) => untilInterrupted((signal) => this.#watch(client, wanted, signal)))
+
+    const { members } = await node.ask((client) => client.positions())
+    const listed = inState(members, wanted)
+    if (flags.json) this.printJson(listed)
+    else this.printLines(this.#lines(listed))
+  }
+
+  async #watch(client: ControlClient, wanted: string | undefined, signal: AbortSignal): Promise<void> {
+    const live = new LiveLines(process.stdout)
+    const news = new MemberNews()
+    while (!signal.aborted) {
+      const { members } = await client.positions()
+      if (process.stdout.isTTY) live.show(this.#lines(inState(members, wanted)))
+      else this.printLines(this.#lines(news.of(members, wanted)))
+      await systemClock.sleep(watchIntervalMs, signal)
+    }
+  }
+
+  #lines(members: readonly MemberPosition[]): string[] {
+    return memberLines(members, { heading: process.stdout.isTTY, paint: this.output.paint })
   }
 }
 
-/** A line each, columns aligned by blanks. */
-function table(members: readonly KnownMember[]): string {
-  const lines = members.map(({ name, address, status }) => [name, address, status])
-  const widths = [0, 1].map((column) => Math.max(0, ...lines.map((line) => line[column]?.length ?? 0)))
-  const padded = lines.map((line) => line.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  '))
-  return padded.map((line) => `${line}\n`).join('')
+function inState(members: readonly MemberPosition[], wanted: string | undefined): readonly MemberPosition[] {
+  return members.filter(({ status }) => wanted === undefined || status === wanted)
 }

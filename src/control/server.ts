@@ -4,7 +4,7 @@ import type { Address } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import { RpcConnection } from '../rpc/rpc.ts'
-import { type ControlMethods, forcedLeave, hello } from './control.ts'
+import { answerBytesMax, type ControlMethods, forcedLeave, hello, verifyOrder } from './control.ts'
 import { ControlRefused, ControlUnknown } from './errors.ts'
 import { sameToken } from './token.ts'
 
@@ -63,7 +63,9 @@ function serve(socket: Socket, { token, methods, logger, clock }: ControlServerO
     ['reload', () => methods.reload()],
     ['stop', () => methods.stop()],
     ['quit', () => methods.quit()],
-    ['members', () => methods.members()],
+    ['positions', () => methods.positions()],
+    ['reachability', () => methods.reachability()],
+    ['verify', async (params) => Object.fromEntries(await methods.verify(verifyOrder.parse(params).limitMs))],
     ['forceLeave', (params) => methods.forceLeave(forcedLeave.parse(params))],
   ])
   let welcome = false
@@ -71,6 +73,7 @@ function serve(socket: Socket, { token, methods, logger, clock }: ControlServerO
     clock,
     // Nothing that a command line sends is longer; a stranger can't make the node hold more than this.
     frameBytesMax: 64 << 10,
+    answerBytesMax,
     handle: (method, params) => {
       if (!welcome) {
         welcome = isWelcome(method, params, token)

@@ -290,10 +290,9 @@ class Node implements RunningNode {
         reload: () => this.#reload(),
         stop: () => this.stop('stop'),
         quit: () => this.stop('quit'),
-        members: () =>
-          this.#agent.cluster
-            .members()
-            .map(({ name, address, status, life }) => ({ name, address, status, life })),
+        positions: () => this.#agent.cluster.positions(),
+        reachability: () => this.#agent.cluster.reachability(),
+        verify: (limitMs) => this.#agent.cluster.verify(limitMs),
         forceLeave: ({ name, prune }) => this.#agent.cluster.forceLeave(name, prune),
       },
       logger: logger.scope('control'),

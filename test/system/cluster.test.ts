@@ -1,6 +1,7 @@
 // Real nodes, real sockets: they find each other, agree on who is there, and a change is everywhere when the write
 // returns, or it says where not.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
@@ -12,6 +13,17 @@ import type { NodeProcess } from '../support/node-process.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
 import type { Upstream } from '../support/upstream.ts'
+
+const bin = join(root, 'src', 'bin.ts')
+
+/** Runs the command line to its end. */
+function troop(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, NO_COLOR: '1' }
+  return promisify(execFile)(process.execPath, [bin, ...words], { env }).then(
+    (ran) => ({ code: 0, ...ran }),
+    (failed) => failed,
+  )
+}
 
 describe('a cluster', function () {
   this.timeout(240_000)
@@ -194,30 +206,66 @@ describe('a cluster', function () {
     expect(await database.query('select name from nodes')).to.have.length(2)
     // Registered and not reached: a write can't be complete.
     expect((await addApi(one, 'a')).headers.get('x-troop-applied')).to.equal('1/2')
+    const [first, second] = [await nameOf(one), await nameOf(two)]
+    const apart = await troop('cluster', 'reachability', '-c', one.configPath)
+    expect(apart).to.include({ code: 1 })
+    expect(apart.stdout).to.include(`[ERR] ${first} does not reach ${second}: it does not know it\n`)
+    expect(apart.stdout).to.include(`[ERR] ${second} does not reach ${first}: it could not be asked: `)
     const [, address] = /"cluster_listen":"([^"]+)"/.exec(two.output) as RegExpExecArray
     expect((await one.ask('POST', '/cluster', { address: address as string })).status).to.equal(200)
     await agree(nodes, ...alive(2))
   })
 
-  it('is listed and told by the command line', async () => {
+  it('is listed, measured and told by the command line', async () => {
     const [one, two] = (await startAll(2)) as [NodeProcess, NodeProcess]
     await agree(nodes, ...alive(2))
-    const troop = (...words: string[]) =>
-      promisify(execFile)(process.execPath, [join(root, 'src', 'bin.ts'), ...words])
-    const config = ['-c', one.configPath]
-    expect((await troop('cluster', 'members', ...config)).stdout).to.match(
-      /^(\S+ +127\.0\.0\.1:\d+ +alive *\n){2}$/,
-    )
-    const listed = JSON.parse((await troop('cluster', 'members', '--json', ...config)).stdout)
+    const ofOne = (...words: string[]) => troop('cluster', ...words, '-c', one.configPath)
+    // The first columns are those of 0.8, and there is no heading.
+    expect((await ofOne('members')).stdout).to.match(/^(\S+ +127\.0\.0\.1:\d+ +alive +\d+ +\d+ +.+\n){2}$/)
+    const listed = JSON.parse((await ofOne('members', '--json')).stdout)
     expect(listed.map(({ status }: { status: string }) => status)).to.deep.equal(alive(2))
+
+    const written = Number((await addApi(one, 'a')).headers.get('x-troop-position'))
+    const { head, members } = JSON.parse((await ofOne('positions', '--json')).stdout)
+    expect(head).to.equal(written)
+    for (const member of members) expect(member).to.include({ applied: written, lag: 0 })
+    const { body } = await two.ask('GET', '/cluster/positions')
+    expect(body).to.include({ head: written, total: 2 })
+    // Whichever way was the quickest, the change came by one.
+    for (const { propagation } of body.data) expect(Object.values(propagation)[0]).to.be.above(0)
+
+    const reaching = await ofOne('reachability')
+    expect(reaching).to.include({ code: 0 })
+    expect(reaching.stdout).to.match(/1 +· +\d\S* m?s\n +2 +\d\S* m?s +·\n.*Every node reaches/)
+
+    const watching = spawn(process.execPath, [bin, 'cluster', 'members', '--watch', '-c', one.configPath])
+    let seen = ''
+    watching.stdout.setEncoding('utf8').on('data', (text) => {
+      seen += text
+    })
+    await until(() => (seen.match(/ alive /g)?.length ?? 0) === 2)
+
+    const dead = await nameOf(two)
     two.signal('SIGKILL')
     await two.ended()
     await agree([one], 'alive', 'failed')
-    await troop('cluster', 'force-leave', await nameOf(two), ...config)
-    expect((await troop('cluster', 'members', '--status', 'left', ...config)).stdout).to.match(/ left *\n$/)
-    const unknown = await troop('cluster', 'force-leave', 'nobody', ...config).catch((error) => error)
+    await until(() => seen.includes(' failed '))
+    expect(seen.split('\n').find((line) => line.includes(' failed '))).to.include(dead)
+    watching.kill('SIGINT')
+    expect(await once(watching, 'exit')).to.deep.equal([0, null])
+
+    const unreached = await ofOne('reachability')
+    expect(unreached).to.include({ code: 1 })
+    expect(unreached.stdout).to.include(`does not reach ${dead}: no connection to it\n`)
+    const unverified = await ofOne('verify', '--timeout', '5s')
+    expect(unverified).to.include({ code: 1 })
+    expect(unverified.stdout).to.include(`[ERR] ${dead}: has not answered: no connection to it\n`)
+
+    expect(await ofOne('force-leave', dead)).to.include({ code: 0 })
+    expect((await ofOne('members', '--status', 'left')).stdout).to.match(/ left .*\n$/)
+    const unknown = await ofOne('force-leave', 'nobody')
     expect(unknown).to.include({ code: 1 })
-    expect(unknown.stdout + unknown.stderr).to.match(/there is no node nobody/)
+    expect(unknown.stdout).to.match(/there is no node nobody/)
     expect(Buffer.from((await troop('cluster', 'keygen')).stdout, 'base64')).to.have.length(32)
   })
 

@@ -8,7 +8,14 @@ import { formatAddress } from '../../../src/base/address.ts'
 import { systemClock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { systemRandom } from '../../../src/base/random.ts'
-import { type ControlMethods, connectControl, type NodeStatus } from '../../../src/control/control.ts'
+import {
+  type Audit,
+  type ClusterPositions,
+  type ControlMethods,
+  connectControl,
+  type NodeStatus,
+  type Reach,
+} from '../../../src/control/control.ts'
 import { type ControlServer, createControlServer } from '../../../src/control/server.ts'
 import { makeToken, readControlAccess, writeControlAccess } from '../../../src/control/token.ts'
 import { encodeFrame } from '../../../src/rpc/wire.ts'
@@ -24,6 +31,33 @@ const status: NodeStatus = {
   listeners: { proxy_listen: '127.0.0.1:8000' },
   datastore: 'postgres',
   datastoreAnswers: true,
+}
+
+const positions: ClusterPositions = {
+  head: 9,
+  digest: 'ab',
+  members: [
+    {
+      ...{ name: 'a', address: '10.0.0.1:7946', status: 'alive', applied: 9, lag: 0 },
+      ...{ freshnessMs: 40.5, silentMs: 3200, propagationMs: { write: 1.5 } },
+    },
+    {
+      ...{ name: 'b', address: '10.0.0.2:7946', status: 'failed', applied: null, lag: null },
+      ...{ freshnessMs: null, silentMs: null, propagationMs: {} },
+    },
+  ],
+}
+
+/** As many as make an answer of more than a megabyte. */
+const names = Array.from({ length: 150 }, (_, i) => `gateway-${i}_10.0.0.1:7946_${'0'.repeat(32)}`)
+const reaches: readonly Reach[] = names.map((name) => ({
+  ...{ name, address: '10.0.0.1:7946' },
+  links: names.map((to) => ({ to, roundTripMs: null, error: 'no connection to it' })),
+}))
+
+const audit: Audit = {
+  ...{ position: 1, digest: 'ab', checked: { entries: 1, workerEntries: 2, rows: 3 } },
+  ...{ wrong: [{ where: 'node', family: 'apis', count: 1 }], repaired: 1, digests: { apis: 'cd' } },
 }
 
 describe('control', () => {
@@ -42,7 +76,14 @@ describe('control', () => {
       reload: async () => ({ applied: ['trusted_ips'], restart: [] }),
       stop: () => void asked.push('stop'),
       quit: () => void asked.push('quit'),
-      members: () => [{ name: 'a', address: '10.0.0.1:7946', status: 'alive', life: 3 }],
+      positions: async () => positions,
+      reachability: async () => reaches,
+      verify: async (limitMs) =>
+        new Map([
+          ['a', { value: { ...audit, position: limitMs } }],
+          ['b', { error: 'no connection to it' }],
+          ['c', { value: { ...audit, wrong: 'nothing' } }],
+        ]),
       forceLeave: async ({ name }) => name === 'a',
     }
     const listen = { host: '127.0.0.1', port: 0 }
@@ -61,9 +102,25 @@ describe('control', () => {
     await client.stop()
     await client.quit()
     expect(asked).to.deep.equal(['stop', 'quit'])
-    expect((await client.members()).map(({ name }) => name)).to.deep.equal(['a'])
     expect(await client.forceLeave('a', false)).to.equal(true)
     expect(await client.forceLeave('b', true)).to.equal(false)
+    await client.close()
+  })
+
+  it('asks all nodes, however long the answer is', async () => {
+    const client = await connectControl(file, systemClock)
+    expect(await client.positions()).to.deep.equal(positions)
+    expect(await client.reachability()).to.deep.equal(reaches)
+    await client.close()
+  })
+
+  it('has from each node what it found, and tells a report that is none', async () => {
+    const client = await connectControl(file, systemClock)
+    expect(await client.verify(2500)).to.deep.equal({
+      a: { value: { ...audit, position: 2500 } },
+      b: { error: 'no connection to it' },
+      c: { error: 'it answers what this version does not understand' },
+    })
     await client.close()
   })
 
