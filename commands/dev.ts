@@ -1,4 +1,7 @@
+import { extname } from 'node:path'
 import { Flags } from '@oclif/core'
+import { devScreen } from './dev-screen.ts'
+import { readKeys } from './keyboard.ts'
 import { TroopCommand } from './troop-command.ts'
 
 /** Each is a process with a Postgres pool of its own: more than this is a load test of the machine. */
@@ -15,6 +18,17 @@ export class Dev extends TroopCommand {
   override async run(): Promise<void> {
     const { flags } = await this.parse(Dev)
     const { runDev } = await import('../src/dev/dev.ts')
-    await runDev({ nodes: flags.nodes, print: (line) => this.printer.plain(line), env: process.env })
+    const { stdin, stdout } = process
+    // Of one that is gone: the nodes are to be stopped all the same.
+    stdout.removeAllListeners('error').on('error', () => undefined)
+    const isCheckout = extname(import.meta.filename) === '.ts'
+    await runDev({
+      nodes: flags.nodes,
+      screen: devScreen(stdout),
+      keys: stdin.isTTY && stdout.isTTY ? (pressed) => readKeys(stdin, pressed) : undefined,
+      env: process.env,
+      troop: isCheckout ? 'npm run -s troop --' : 'troop',
+      directory: isCheckout ? this.config.root : undefined,
+    })
   }
 }

@@ -19,11 +19,6 @@ export class LiveLines {
     this.#write([line], this.#shown)
   }
 
-  /** Leaves on the screen what is there. */
-  end(): void {
-    this.#shown = []
-  }
-
   #write(above: readonly string[], live: readonly string[]): void {
     const erased = this.#eraseShown()
     this.#shown = this.#fitting(live)

@@ -12,7 +12,7 @@ export function describeAudit(answer: Answer): {
   readonly text: string
   readonly details: readonly string[]
 } {
-  if ('error' in answer) return { text: `has not answered: ${answer.error}`, details: [] }
+  if ('error' in answer) return { text: `no report: ${answer.error}`, details: [] }
   const { position, checked, unsettled = 0, wrong, repaired } = answer.value
   const parts = [
     `${counted(checked.entries, 'entry', 'entries')} of the node`,

@@ -30,9 +30,12 @@ export class ClusterMembers extends TroopCommand {
     const { config } = await this.loadConfiguration(flags.config)
     const node = await RunningNode.get(config)
     const wanted = flags.status === 'active' ? 'alive' : flags.status
-    if (flags.watch)
-      return node.ask((client) => untilInterrupted((signal) => this.#watch(client, wanted, signal)))
-
+    if (flags.watch) {
+      await node.ask((client) => untilInterrupted((signal) => this.#watch(client, wanted, signal)))
+      // What the terminal shows of Ctrl-C stands on the last line.
+      if (process.stdout.isTTY) this.output.plain('')
+      return
+    }
     const { members } = await node.ask((client) => client.positions())
     const listed = inState(members, wanted)
     if (flags.json) this.printJson(listed)

@@ -3,17 +3,31 @@ import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
+import { describeError } from '../base/errors.ts'
 import { type Echo, startEcho } from './echo.ts'
-import { NodeChild } from './node-child.ts'
-import { membersOf } from './table.ts'
+import { bringBack, introduction } from './introduction.ts'
+import { LocalNode } from './local-node.ts'
+import { type NodeView, Overview } from './overview.ts'
 
 export interface DevOptions {
   /** How many nodes. */
   readonly nodes: number
-  /** Told each line to show. */
-  readonly print: (line: string) => void
+  readonly screen: DevScreen
+  /** Calls `pressed` with each key, from now until what it returns is called; undefined where there are no keys. */
+  readonly keys: ((pressed: (key: string) => void) => () => void) | undefined
   /** As the process has it; settings in it are those of all nodes. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** What the command line is called by, and where that works if it does not work everywhere. */
+  readonly troop: string
+  readonly directory: string | undefined
+}
+
+/** Where a person reads. */
+export interface DevScreen {
+  /** A line that stays. */
+  print(line: string): void
+  /** How the nodes are now, again and again; nothing to be shown any more when there are none. */
+  show(nodes: readonly NodeView[]): void
 }
 
 /** Ports of the first node, unless something else has them; each further node's are ten higher. */
@@ -24,103 +38,148 @@ const listeners = {
   TROOP_CLUSTER_LISTEN_RPC: 7373,
 }
 
-/** How often the members are looked at, to tell what changed. */
+/** How often the nodes are looked at. */
 const watchIntervalMs = 500
+
+/** As a terminal sends it that leaves it to us. */
+const ctrlC = '\u0003'
 
 /** Runs until the process is told to stop, by Ctrl-C as a rule; nothing is left running then. */
 export async function runDev(options: DevOptions): Promise<void> {
-  const { print, env } = options
-  const stopping = new AbortController()
-  // Ctrl-C reaches the nodes as well, being of one process group; a plain kill reaches this process alone.
-  const stop = () => stopping.abort()
-  process.on('SIGINT', stop).on('SIGTERM', stop)
-  const echo = await startEcho()
-  const children: NodeChild[] = []
+  const dev = new Dev(options)
+  const stop = () => dev.stop()
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, stop)
+  const releaseKeys = options.keys?.((key) => dev.press(key))
   try {
-    print(`starting ${options.nodes} nodes …`)
-    for (let number = 1; number <= options.nodes && !stopping.signal.aborted; number++) {
-      const child = new NodeChild({
-        number,
-        workingDir: join(env.HOME ?? homedir(), '.troop', 'dev', `node-${number}`),
-        listeners: await chooseListeners(number, options),
-        env,
-      })
-      children.push(child)
-      // One after the other: the first makes the datastore, the others find it.
-      await child.serving()
-      print(`  node ${number} serves: proxy ${child.proxy}, admin API ${child.admin}, process ${child.pid}`)
-    }
-    if (!stopping.signal.aborted) for (const line of introduction(children, echo)) print(line)
-    await watch(children, print, stopping.signal)
+    await dev.run()
   } finally {
-    await Promise.all(children.map((child) => child.stop()))
-    await echo.stop()
-    process.off('SIGINT', stop).off('SIGTERM', stop)
-    print('stopped; what you configured is kept')
+    releaseKeys?.()
+    for (const signal of signals) process.off(signal, stop)
   }
 }
 
-function introduction(children: readonly NodeChild[], echo: Echo): string[] {
-  const [first, second = first] = children as [NodeChild, NodeChild?]
-  const last = children.at(-1) as NodeChild
-  return [
-    '',
-    `Troop is running. Upstream to try it with: ${echo.url} (answers what it is asked)`,
-    `Logs: ${children.map(({ logFile }) => logFile).join(' ')}`,
-    '',
-    'Try, in another terminal:',
-    '',
-    `  # add an API through node 1, and call it at once through node ${last.number}`,
-    `  curl -s -d name=echo -d request_path=/echo -d upstream_url=${echo.url} ${first.admin}/apis; curl -s ${last.proxy}/echo`,
-    '',
-    '  # ask callers for a key: the next call is refused by every node',
-    `  curl -s -d name=key-auth ${second.admin}/apis/echo/plugins; curl -si ${first.proxy}/echo`,
-    '',
-    '  # give someone a key, and call with it',
-    `  curl -s -d username=bob ${first.admin}/consumers; curl -s -d key=secret ${last.admin}/consumers/bob/key-auth; curl -s '${second.proxy}/echo?apikey=secret'`,
-    '',
-    '  # who is there',
-    `  curl -s ${first.admin}/cluster`,
-    '',
-    ...(children.length > 1
-      ? [
-          `  # end node ${last.number} as a crash would, and change something: the answer names who does not have it`,
-          `  kill -9 ${last.pid}; curl -si -d username=eve ${first.admin}/consumers`,
-          '',
-        ]
-      : []),
-    'Ctrl-C stops everything.',
-    '',
-  ]
-}
+class Dev {
+  readonly #options: DevOptions
+  readonly #home: string
+  readonly #stopping = new AbortController()
+  readonly #nodes: LocalNode[] = []
+  /** Those that ran, and whose process is not there any more. */
+  readonly #ended = new Set<LocalNode>()
 
-/** Tells how the members change, as the first node that answers knows them. */
-async function watch(
-  children: readonly NodeChild[],
-  print: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  let shown = ''
-  while (!signal.aborted) {
-    const members = await membersOf(children)
-    if (members !== undefined && members !== shown) {
-      shown = members
-      print(members)
+  constructor(options: DevOptions) {
+    this.#options = options
+    this.#home = options.env.HOME ?? homedir()
+  }
+
+  async run(): Promise<void> {
+    const { screen } = this.#options
+    const echo = await startEcho()
+    try {
+      screen.print(`starting ${this.#options.nodes} nodes …`)
+      await Promise.race([this.#startAll(), this.#stopped()])
+      if (!this.#stopping.signal.aborted) await this.#introduce(echo)
+      await this.#watch()
+    } finally {
+      screen.show([])
+      screen.print('stopping …')
+      await Promise.all(this.#nodes.map((node) => node.stop()))
+      await echo.stop()
+      screen.print('stopped; what you configured is kept')
     }
-    await systemClock.sleep(watchIntervalMs, signal)
   }
-}
 
-/** The usual ports, and others in place of those that are taken. */
-async function chooseListeners(number: number, { env, print }: DevOptions): Promise<Record<string, string>> {
-  const chosen: Record<string, string> = { TROOP_PROXY_LISTEN_SSL: `127.0.0.1:${await freePort(0)}` }
-  for (const [variable, usual] of Object.entries(listeners)) {
-    const port = usual + 10 * (number - 1)
-    const free = env[variable] === undefined ? await freePort(port) : await freePort(0)
-    if (free !== port && env[variable] === undefined) print(`  port ${port} is taken: using ${free}`)
-    chosen[variable] = `127.0.0.1:${free}`
+  stop(): void {
+    this.#stopping.abort()
   }
-  return chosen
+
+  press(key: string): void {
+    if (key === ctrlC) this.stop()
+    if (key !== 'r' || this.#stopping.signal.aborted) return
+    for (const node of this.#ended) void this.#bringBack(node)
+    this.#ended.clear()
+  }
+
+  #stopped(): Promise<void> {
+    return new Promise((resolve) => this.#stopping.signal.addEventListener('abort', () => resolve()))
+  }
+
+  /** One after the other: the first makes the datastore, the others find it. */
+  async #startAll(): Promise<void> {
+    const { nodes, env } = this.#options
+    for (let number = 1; number <= nodes; number++) {
+      const workingDir = join(this.#home, '.troop', 'dev', `node-${number}`)
+      const node = new LocalNode({ number, workingDir, listeners: await this.#chooseListeners(number), env })
+      if (this.#stopping.signal.aborted) return
+      this.#nodes.push(node)
+      await this.#start(node)
+    }
+  }
+
+  async #start(node: LocalNode): Promise<void> {
+    await node.start()
+    const { number, proxy, admin } = node
+    const where = `proxy ${proxy}, admin ${admin}, process ${await node.pid()}`
+    this.#options.screen.print(`  node ${number} serves: ${where}`)
+  }
+
+  async #introduce(echo: Echo): Promise<void> {
+    const { screen, keys, troop, directory } = this.#options
+    const nodes = this.#nodes
+    const isTried = await fetch(`${nodes[0]?.admin}/apis/echo`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    const surroundings = { nodes, echo, troop, directory, home: this.#home, isTried, hasKeys: !!keys }
+    for (const line of introduction(surroundings)) screen.print(line)
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopping
+    const overview = new Overview(this.#nodes)
+    while (!signal.aborted) {
+      const views = await overview.look(signal)
+      if (signal.aborted) return
+      for (const { number, pid } of views) this.#noteProcess(this.#nodes[number - 1] as LocalNode, pid)
+      this.#options.screen.show(views)
+      await systemClock.sleep(watchIntervalMs, signal)
+    }
+  }
+
+  #noteProcess(node: LocalNode, pid: number | undefined): void {
+    if (pid !== undefined || node.isStarting) this.#ended.delete(node)
+    else if (!this.#ended.has(node)) {
+      this.#ended.add(node)
+      const { keys, screen, troop } = this.#options
+      const key = keys ? 'press r, or ' : ''
+      screen.print('')
+      screen.print(`node ${node.number} has ended; to start it again, ${key}run`)
+      screen.print(`  ${bringBack(node, { troop, home: this.#home })}`)
+    }
+  }
+
+  async #bringBack(node: LocalNode): Promise<void> {
+    const { screen } = this.#options
+    try {
+      screen.print(`starting node ${node.number} …`)
+      await this.#start(node)
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) screen.print(describeError(error))
+    }
+  }
+
+  /** The usual ports, and others in place of those that are taken. */
+  async #chooseListeners(number: number): Promise<Record<string, string>> {
+    const { env, screen } = this.#options
+    const chosen: Record<string, string> = { TROOP_PROXY_LISTEN_SSL: `127.0.0.1:${await freePort(0)}` }
+    for (const [variable, usual] of Object.entries(listeners)) {
+      const port = usual + 10 * (number - 1)
+      const free = env[variable] === undefined ? await freePort(port) : await freePort(0)
+      if (free !== port && env[variable] === undefined) screen.print(`  port ${port} is taken: using ${free}`)
+      chosen[variable] = `127.0.0.1:${free}`
+    }
+    return chosen
+  }
 }
 
 /** `wanted` if nothing has it, else a port that is free now. */

@@ -259,7 +259,7 @@ describe('a cluster', function () {
     expect(unreached.stdout).to.include(`does not reach ${dead}: no connection to it\n`)
     const unverified = await ofOne('verify', '--timeout', '5s')
     expect(unverified).to.include({ code: 1 })
-    expect(unverified.stdout).to.include(`[ERR] ${dead}: has not answered: no connection to it\n`)
+    expect(unverified.stdout).to.include(`[ERR] ${dead}: no report: no connection to it\n`)
 
     expect(await ofOne('force-leave', dead)).to.include({ code: 0 })
     expect((await ofOne('members', '--status', 'left')).stdout).to.match(/ left .*\n$/)

@@ -6,56 +6,135 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { codeOf } from '../../src/base/errors.ts'
-import { serverPlace } from '../support/postgres.ts'
+import { runningPid, workingDirAt } from '../../src/node/working-dir.ts'
+import { until } from '../support/log.ts'
+import { type ServerPlace, serverPlace } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
 
-const run = promisify(execFile)
-
 describe('troop dev', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
+
+  let place: ServerPlace
+  let home: string
+  let env: Record<string, string | undefined>
+
+  beforeEach(async () => {
+    place = await serverPlace()
+    home = place.root
+    env = { ...process.env, HOME: home, TROOP_POSTGRES_EMBEDDED_DIR: join(home, 'server'), ...ephemeralPorts }
+  })
+  afterEach(() => place.remove())
+
+  const pidOf = (number: number) =>
+    runningPid(workingDirAt(join(home, '.troop', 'dev', `node-${number}`)).pidFile)
+
+  async function expectNothingRuns(): Promise<void> {
+    for (const number of [1, 2, 3]) expect(await pidOf(number)).to.equal(undefined)
+    // Its server has taken it away, as the last thing that it did.
+    expect(await access(join(home, 'server', 'data', 'postmaster.pid')).catch(codeOf)).to.equal('ENOENT')
+  }
 
   it('runs three nodes, prints commands that work as they are, and leaves nothing running after Ctrl-C', async () => {
-    const place = await serverPlace()
-    const home = place.root
-    const embedded = join(home, 'server')
-    const child = spawn(process.execPath, [join(root, 'src', 'bin.ts'), 'dev'], {
-      env: { ...process.env, HOME: home, TROOP_POSTGRES_EMBEDDED_DIR: embedded, ...ephemeralPorts },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const dev = new Running(process.execPath, [bin, 'dev'], env)
     try {
-      const output = await outputUntil(child, /Ctrl-C stops everything/)
-      const commands = [...output.matchAll(/^ {2}(curl .*)$/gm)].map(([, command]) => command as string)
-      expect(commands).to.have.length(4)
+      await dev.printed(/Ctrl-C stops everything\.[\s\S]*node 3: alive/)
+      const directory = /in another terminal, after: cd (.*)$/m.exec(dev.output)?.[1]
+      const commands = [...dev.output.matchAll(/^ {2}# (.*)\n {2}(.*)$/gm)]
+      /** Runs the command that does this, in a terminal of the same person. */
+      const type = async (what: RegExp) => {
+        const command = commands.find(([, comment]) => what.test(comment as string))?.[2]
+        const own = { PATH: process.env.PATH, HOME: home, npm_config_update_notifier: 'false' }
+        return (await promisify(execFile)('sh', ['-c', `cd ${directory}; ${command}`], { env: own })).stdout
+      }
+      expect(commands).to.have.length(8)
 
-      const answers: string[] = []
-      for (const command of commands) answers.push((await run('sh', ['-c', command])).stdout)
-      // The API was added, and called at once.
-      expect(answers[0]).to.include('"request_path":"/echo"').and.to.include('"url": "/echo"')
-      // The plugin was added, and the next call refused.
-      expect(answers[1])
-        .to.include('"name":"key-auth"')
-        .and.to.match(/^HTTP\/1.1 401/m)
-      // Someone has a key, and calls with it.
-      expect(answers[2]).to.include('"x-consumer-username": "bob"')
-      // Who is there.
-      expect(
-        JSON.parse(answers[3] as string).data.map(({ status }: { status: string }) => status),
-      ).to.deep.equal(['alive', 'alive', 'alive'])
+      expect(await type(/add an API .* nodes 2 and 3$/)).to.match(
+        /"request_path":"\/echo"(.*\n)+.*"url": "\/echo"(.*\n)+.*"url": "\/echo"/,
+      )
+      expect(await type(/ask callers for a key/)).to.match(/"name":"key-auth".*\nHTTP\/1.1 401/)
+      expect(await type(/give someone a key/)).to.include('"x-consumer-username": "bob"')
+      expect(await type(/how far each node is/)).to.match(/^head \d+, digest .*\n\nname .*\n(.*\n){3}$/)
 
-      const postmaster = join(embedded, 'data', 'postmaster.pid')
-      await access(postmaster)
-      child.kill('SIGINT')
-      const [code] = await once(child, 'exit')
-      expect(code).to.equal(0)
-      // Its server has taken it away, as the last thing that it did.
-      expect(await access(postmaster).catch(codeOf)).to.equal('ENOENT')
+      expect(await type(/end node 3 as a crash/)).to.match(
+        /^X-Troop-Applied: 2\/3\r\nX-Troop-Lagging: \S+\r$/m,
+      )
+      await dev.printed(/node 3 has ended; .* run\n {2}\(.*start\)\n(.*\n)*node 3: failed, no process/)
+      expect(await type(/make it leave for good/)).to.match(/^X-Troop-Applied: 2\/2\r$/m)
+      expect(await type(/bring it back/)).to.include('"url": "/late"')
+      await dev.printed(new RegExp(`node 3: alive, process ${await pidOf(3)}, `))
+      expect((await type(/take away what/)).trim()).to.equal('')
+
+      await access(join(home, 'server', 'data', 'postmaster.pid'))
+      dev.child.kill('SIGINT')
+      expect(await dev.ended()).to.equal(0)
+      // The node that another terminal has started is one of those that were stopped.
+      await expectNothingRuns()
     } finally {
-      // Nothing happens to one that has ended.
-      child.kill('SIGINT')
+      await dev.remove()
     }
-    await place.remove()
+  })
+
+  it('shows a table on a terminal, starts again what has ended when r is pressed, and ends on Ctrl-C', async () => {
+    const command = `'${process.execPath}' '${bin}' dev --nodes 1`
+    const onTerminal = process.platform === 'linux' ? ['-qefc', command, '/dev/null'] : onMac(command)
+    const dev = new Running('script', onTerminal, { ...env, NO_COLOR: '1' })
+    try {
+      const row = (pid: number | undefined) =>
+        new RegExp(`node +proxy +admin .*\r\n1 +:\\d+ +:\\d+ +${pid ?? '-'} +(alive|-) `)
+      await dev.printed(/ alive /)
+      const first = (await pidOf(1)) as number
+      expect(dev.output).to.match(row(first))
+      process.kill(first, 'SIGKILL')
+      await dev.printed(/node 1 has ended; to start it again, press r, or run\r\n/)
+      await dev.printed(row(undefined))
+      dev.child.stdin?.write('r')
+      await dev.printed(/starting node 1 …\r\n[\s\S]* node 1 serves: /)
+      await dev.printed(row(await pidOf(1)))
+      dev.child.stdin?.write('\u0003')
+      expect(await dev.ended()).to.equal(0)
+      expect(dev.output).to.match(/stopped; what you configured is kept\r\n$/)
+      await expectNothingRuns()
+    } finally {
+      await dev.remove()
+    }
   })
 })
+
+const bin = join(root, 'src', 'bin.ts')
+
+function onMac(command: string): string[] {
+  return ['-q', '/dev/null', 'sh', '-c', command]
+}
+
+/** A process that somebody looks at. */
+class Running {
+  readonly child: ChildProcess
+  output = ''
+
+  constructor(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+    this.child.stdout?.setEncoding('utf8').on('data', (text) => {
+      this.output += text
+    })
+  }
+
+  /** Waits until it has printed this, or has ended. */
+  printed(pattern: RegExp): Promise<void> {
+    return until(() => this.child.exitCode !== null || pattern.test(this.output))
+  }
+
+  /** Resolves with its exit code. */
+  async ended(): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'close')
+    return this.child.exitCode
+  }
+
+  /** Ends it, if it has not ended. */
+  async remove(): Promise<void> {
+    this.child.kill('SIGINT')
+    await this.ended()
+  }
+}
 
 const anyPort = '127.0.0.1:0'
 const ephemeralPorts = {
@@ -64,18 +143,4 @@ const ephemeralPorts = {
   TROOP_ADMIN_API_LISTEN: anyPort,
   TROOP_CLUSTER_LISTEN: anyPort,
   TROOP_CLUSTER_LISTEN_RPC: anyPort,
-}
-
-async function outputUntil(child: ChildProcess, pattern: RegExp): Promise<string> {
-  let output = ''
-  const stdout = child.stdout as NonNullable<ChildProcess['stdout']>
-  stdout.setEncoding('utf8')
-  for await (const chunk of stdout.iterator({ destroyOnReturn: false })) {
-    output += chunk
-    if (pattern.test(output)) {
-      stdout.resume()
-      return output
-    }
-  }
-  throw new Error(`it ended after:\n${output}`)
 }

@@ -84,12 +84,4 @@ describe('live lines', () => {
     lines.print('news')
     expect(screen.text).to.equal('news\none\ntwo\n')
   })
-
-  it('stay on the screen once they have ended', () => {
-    const { screen, lines } = on({ columns: 40, rows: 10 })
-    lines.show(['one'])
-    lines.end()
-    lines.print('bye')
-    expect(screen.text).to.equal('one\nbye\n')
-  })
 })

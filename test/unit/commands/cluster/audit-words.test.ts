@@ -35,6 +35,6 @@ describe('what a node found, in words,', () => {
   it('is not right when there is none', () => {
     const answer = { error: 'no connection to it' }
     expect(isRight(answer)).to.equal(false)
-    expect(describeAudit(answer).text).to.equal('has not answered: no connection to it')
+    expect(describeAudit(answer).text).to.equal('no report: no connection to it')
   })
 })
