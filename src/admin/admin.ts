@@ -3,6 +3,7 @@
 import Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
 import type { Clock } from '../base/clock.ts'
+import type { Random } from '../base/random.ts'
 import { coreEntities } from '../entities/entities.ts'
 import type { Plugin } from '../plugins/plugin.ts'
 import { refuseAnnounced } from './body.ts'
@@ -34,6 +35,7 @@ export interface AdminOptions extends CrudOptions, EventSources, Information, Gu
 export function createAdmin(options: AdminOptions): Koa {
   const app = new Koa()
   app.use(nameServer(options.version))
+  app.use(nameRequest(options.random))
   app.use(answerErrors(options))
   app.use(createGuard(options))
   app.use(answerRobots)
@@ -69,6 +71,16 @@ function nameServer(version: string): Middleware {
   }
 }
 
+/** Each request has an id, its client's own if that is one, by which its answer and its lines in the log are found. */
+function nameRequest(random: Random): Middleware {
+  return (ctx, next) => {
+    const given = ctx.get('X-Request-ID')
+    ctx.state.requestId = /^[\w.:-]{1,128}$/.test(given) ? given : random.uuid()
+    ctx.set('X-Request-ID', ctx.state.requestId)
+    return next()
+  }
+}
+
 /** Errors that were meant for the client become its answer; the others are logged in full and told as nothing. */
 function answerErrors({ logger, clock }: AdminOptions): Middleware {
   return async (ctx, next) => {
@@ -78,14 +90,17 @@ function answerErrors({ logger, clock }: AdminOptions): Middleware {
     } catch (error) {
       const answer = answerTo(error, !['GET', 'HEAD'].includes(ctx.method))
       if (!answer || answer.status === 503) {
-        logger.error('an admin request failed', { method: ctx.method, path: ctx.path, error })
+        const { requestId } = ctx.state
+        logger.error('an admin request failed', { method: ctx.method, path: ctx.path, requestId, error })
       }
       const { status, body, headers = {} } = answer ?? unexpected
       ctx.set(headers)
       send(ctx, status, body)
     }
     const ms = Math.round(clock.monotonic() - start)
-    logger.debug('admin request answered', { method: ctx.method, path: ctx.path, status: ctx.status, ms })
+    const { requestId, caller } = ctx.state
+    const line = { method: ctx.method, path: ctx.path, status: ctx.status, ms, requestId, caller }
+    logger.debug('admin request answered', line)
   }
 }
 

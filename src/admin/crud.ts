@@ -12,6 +12,7 @@ import { isUuid, notUuid } from '../entities/uuid.ts'
 import { type Shape, type Task, validate } from '../entities/validate.ts'
 import type { Filter, Store, Written } from '../store/store.ts'
 import { readParameters } from './body.ts'
+import { entityTag, isKnown, requireMatch } from './entity-tag.ts'
 import { badRequest, notFound } from './errors.ts'
 import { nextUrl, parseListing } from './listing.ts'
 import { isStorable } from './parameters.ts'
@@ -71,10 +72,14 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
   const replaceOrInsert = async (ctx: RouterContext, collection: Collection, input: JsonObject) => {
     const fresh = check(collection, input, { mode: 'replace' })
     const where = { ...collection.scope, id: fresh.id as string }
-    const revise = (current: Row) => check(collection, input, { mode: 'replace', current })
+    const revise = (current: Row) => {
+      requireMatch(ctx, collection.entity, current)
+      return check(collection, input, { mode: 'replace', current })
+    }
     const replace = () => store.update(collection.entity, where, revise, actorOf(ctx))
     const replaced = await replace()
     if (replaced) return replaced
+    requireMatch(ctx, collection.entity, null)
     try {
       return await insert(ctx, collection, fresh)
     } catch (error) {
@@ -97,7 +102,10 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
       ctx.set('X-Troop-Applied', `0/${Math.max(nodes.length, 1)}`)
     }
     if (operation === 'delete') ctx.status = 204
-    else send(ctx, operation === 'create' ? 201 : 200, toReply(entity, row))
+    else {
+      ctx.set('ETag', entityTag(entity, row))
+      send(ctx, operation === 'create' ? 201 : 200, toReply(entity, row))
+    }
   }
 
   return {
@@ -126,21 +134,28 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
     async read(ctx, { entity, scope }, where) {
       const row = await store.read(entity, { ...where, ...scope })
       if (!row) throw notFound()
-      send(ctx, 200, toReply(entity, row))
+      const tag = entityTag(entity, row)
+      ctx.set('ETag', tag)
+      if (isKnown(ctx, tag)) ctx.status = 304
+      else send(ctx, 200, toReply(entity, row))
     },
 
     async patch(ctx, collection, where) {
       const input = await parametersOf(ctx)
       if (Object.keys(input).length === 0) throw badRequest('Nothing to update: no attribute is given')
       const { entity, scope } = collection
-      const revise = (current: Row) => check(collection, input, { mode: 'patch', current })
+      const revise = (current: Row) => {
+        requireMatch(ctx, entity, current)
+        return check(collection, input, { mode: 'patch', current })
+      }
       const written = await store.update(entity, { ...where, ...scope }, revise, actorOf(ctx))
       if (!written) throw notFound()
       await answer(ctx, entity, written)
     },
 
     async remove(ctx, { entity, scope }, where) {
-      const written = await store.remove(entity, { ...where, ...scope }, actorOf(ctx))
+      const agree = (current: Row) => requireMatch(ctx, entity, current)
+      const written = await store.remove(entity, { ...where, ...scope }, agree, actorOf(ctx))
       if (!written) throw notFound()
       await answer(ctx, entity, written)
     },
@@ -156,9 +171,9 @@ export function addressOf({ protocol, host, path }: RouterContext): string {
   return `${protocol}://${host.replace(/:80$/, '')}${path}`
 }
 
-/** Who wrote, as the events tell it. */
+/** Who wrote, as the events tell it: the name of the token, else the address. */
 function actorOf(ctx: RouterContext): string {
-  return `admin-api ${ctx.ip}`
+  return ctx.state.caller ?? `admin-api ${ctx.ip}`
 }
 
 function isTaken(error: unknown, attribute: string): boolean {

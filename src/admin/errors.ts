@@ -29,6 +29,8 @@ export const forbidden = (text: string) => new Refused(403, text)
 export const notFound = () => new Refused(404, 'Not found')
 export const methodNotAllowed = (allowed: readonly string[]) =>
   new Refused(405, 'Method not allowed', { Allow: allowed.join(', ') })
+export const preconditionFailed = (wanted: string) =>
+  new Refused(412, `If-Match: the entity is another than ${wanted.slice(0, 80)} by now; nothing was changed`)
 export const bodyTooLarge = (bytesMax: number) =>
   new Refused(413, `Request body is larger than ${bytesMax} bytes`)
 export const noContentType = () =>

@@ -11,7 +11,10 @@ export interface GuardOptions {
   readonly listen: Address
   /** This machine's name: others reach the Admin API by it. */
   readonly hostname: string
-  /** Bearer tokens, any of which is accepted; with none, whoever reaches the listener may do all. */
+  /**
+   * Bearer tokens, any of which is accepted; with none, whoever reaches the listener may do all. `name:token` names its
+   * caller, who is recorded with what they change.
+   */
   readonly tokens: readonly string[]
   /** Web origins whose pages may use the Admin API, `https://admin.example.com`. */
   readonly origins: readonly string[]
@@ -19,9 +22,13 @@ export interface GuardOptions {
   readonly insecure: boolean
 }
 
+/** Load balancers ask these, and have no token as a rule; what they learn is whether to send traffic here. */
+const forProbes: ReadonlySet<string> = new Set(['/health', '/ready'])
+
 const methods = 'GET,HEAD,PUT,PATCH,POST,DELETE'
-const requestHeaders = 'Content-Type, Authorization, Last-Event-ID'
-const replyHeaders = 'X-Troop-Position, X-Troop-Applied'
+const requestHeaders =
+  'Content-Type, Authorization, If-Match, If-None-Match, Last-Event-ID, X-Request-ID, X-Troop-Wait'
+const replyHeaders = 'ETag, X-Request-ID, X-Troop-Position, X-Troop-Applied, X-Troop-Lagging'
 
 /**
  * Refuses foreign hosts and origins (403) and wrong tokens (401), and answers OPTIONS, which browsers send
@@ -33,7 +40,7 @@ export function createGuard(options: GuardOptions): Middleware {
   if (tokens.length === 0 && !insecure && !isLoopback(listen.host))
     throw new AdminExposed(formatAddress(listen))
   const hosts = ownHosts(options)
-  const digests = tokens.map(digest)
+  const keys = tokens.map(parseToken)
 
   return async (ctx, next) => {
     const host = ctx.get('Host')
@@ -56,7 +63,11 @@ export function createGuard(options: GuardOptions): Middleware {
       ctx.status = 204
       return
     }
-    if (digests.length > 0 && !isAuthorized(ctx.get('Authorization'), digests)) throw unauthorized()
+    if (keys.length > 0 && !forProbes.has(ctx.path)) {
+      const key = keyOf(ctx.get('Authorization'), keys)
+      if (!key) throw unauthorized()
+      ctx.state.caller = key.name
+    }
     await next()
   }
 }
@@ -84,10 +95,20 @@ function unbracketed(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1')
 }
 
+interface Key {
+  readonly name: string | undefined
+  readonly digest: Buffer
+}
+
+function parseToken(text: string): Key {
+  const [, name, token = text] = /^([\w.-]+):(.+)$/.exec(text) ?? []
+  return { name, digest: digest(token) }
+}
+
 /** Compares digests, all of them and each in constant time: how long it takes says nothing about a token. */
-function isAuthorized(header: string, digests: readonly Buffer[]): boolean {
+function keyOf(header: string, keys: readonly Key[]): Key | undefined {
   const token = digest(/^Bearer +(\S+) *$/i.exec(header)?.[1] ?? '')
-  return digests.filter((known) => timingSafeEqual(known, token)).length > 0
+  return keys.filter((key) => timingSafeEqual(key.digest, token))[0]
 }
 
 function digest(token: string): Buffer {

@@ -183,7 +183,7 @@ export const settings = {
     items: 'token',
     secret: true,
     reload: true,
-    help: 'More bearer tokens, each accepted like `admin_api_token`: one per caller, or old and new while they are changed.',
+    help: 'More bearer tokens, each accepted like `admin_api_token`: one per caller, or old and new while they are changed. `name:token` gives the caller a name, under which the events record what they changed.',
   },
   admin_api_insecure: {
     type: 'boolean',

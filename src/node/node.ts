@@ -397,6 +397,12 @@ class Node implements RunningNode {
         connections_handled: this.#workers.count('handled'),
         total_requests: this.#workers.count('requests'),
       }),
+      health: () => ({
+        ready: this.#ready && this.#workers.running > 0,
+        workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+        datastore: { reachable: this.#agent.reachability.reachable },
+        position: this.#agent.position,
+      }),
       countNodes: async () => (await this.#agent.cluster.registered()).length,
       configuration: maskConfiguration(this.#config) as JsonObject,
       version: this.#version,

@@ -28,6 +28,6 @@ export function observedStore(store: Store, observer: HeadObserver): Store {
     distinct: (entity, column) => store.distinct(entity, column),
     insert: (entity, row, actor) => observed(() => store.insert(entity, row, actor)),
     update: (entity, where, revise, actor) => observed(() => store.update(entity, where, revise, actor)),
-    remove: (entity, where, actor) => observed(() => store.remove(entity, where, actor)),
+    remove: (entity, where, agree, actor) => observed(() => store.remove(entity, where, agree, actor)),
   }
 }

@@ -110,14 +110,19 @@ export class PostgresStore implements Store {
     })
   }
 
-  remove(entity: Entity, where: Filter, actor: string | null): Promise<Written | null> {
+  remove(
+    entity: Entity,
+    where: Filter,
+    agree: (current: Row) => void,
+    actor: string | null,
+  ): Promise<Written | null> {
     return this.#write('delete', actor, async (trx) => {
-      const query = sql<{ image: Row }>`
-        delete from ${sql.table(entity.name)} entity where entity.id = (
-          select entity.id from ${sql.table(entity.name)} entity where ${matching(where)}
-          order by entity.created_at, entity.id limit 1 for update)
-        returning to_jsonb(entity) as image`
-      return (await query.execute(trx)).rows[0]?.image ?? null
+      const found = await sql<{ image: Row }>`${selectOne(entity, where)} for update`.execute(trx)
+      const current = found.rows[0]?.image
+      if (!current) return null
+      agree(current)
+      await sql`delete from ${sql.table(entity.name)} entity where entity.id = ${current.id}`.execute(trx)
+      return current
     })
   }
 

@@ -71,6 +71,14 @@ export interface Store extends StampedReader {
     revise: (current: Row) => Row,
     actor: string | null,
   ): Promise<Written | null>
-  /** Null when no row matches. */
-  remove(entity: Entity, where: Filter, actor: string | null): Promise<Written | null>
+  /**
+   * Locks the one row that matches, lets `agree` look at it, and deletes it. Null when no row matches. What `agree` throws
+   * undoes all.
+   */
+  remove(
+    entity: Entity,
+    where: Filter,
+    agree: (current: Row) => void,
+    actor: string | null,
+  ): Promise<Written | null>
 }

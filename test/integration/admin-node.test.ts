@@ -258,6 +258,16 @@ describe('an Admin API', () => {
       expect((await reply).headers.get('x-troop-position')).to.equal('1')
     })
 
+    it('names each request, by the id that its client gave it if that is one', async () => {
+      await start({})
+      const idOf = async (id: string) =>
+        (await admin.fetch('GET', '/consumers/nobody', { headers: { 'x-request-id': id } })).headers.get(
+          'x-request-id',
+        )
+      expect(await idOf('job-17:a')).to.equal('job-17:a')
+      for (const none of ['', 'a b', 'x'.repeat(129)]) expect(await idOf(none)).to.match(/^[0-9a-f-]{36}$/)
+    })
+
     it('waits as long as X-Troop-Wait says, and refuses what says nothing before anything is written', async () => {
       const waits: number[] = []
       await start({
@@ -360,6 +370,45 @@ describe('an Admin API', () => {
           expect(response.headers.vary).to.equal('Origin')
         }
       }
+    })
+
+    it('tells probes whether it is there and ready, without a token', async () => {
+      let ready = true
+      const health = () => ({
+        ready,
+        workers: { running: 1, wanted: 2 },
+        datastore: { reachable: false },
+        position: 3,
+      })
+      await start({ tokens: ['secret'], health })
+      expect(await admin.get('/health').then(({ status, body }) => ({ status, body }))).to.deep.equal({
+        status: 200,
+        body: {
+          ready: true,
+          workers: { running: 1, wanted: 2 },
+          datastore: { reachable: false },
+          position: 3,
+        },
+      })
+      expect((await admin.get('/ready')).status).to.equal(200)
+      ready = false
+      expect((await admin.get('/ready')).status).to.equal(503)
+      expect((await admin.get('/health')).status).to.equal(200)
+      expect((await admin.get('/status')).status).to.equal(401)
+    })
+
+    it('records a change under the name of the token that made it', async () => {
+      await start({ tokens: ['alice:first', 'second', 'a:b:c'] })
+      const add = (token: string, username: string) =>
+        admin.fetch('POST', '/consumers', {
+          headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ username }),
+        })
+      for (const [i, token] of ['first', 'second', 'b:c'].entries())
+        expect((await add(token, `u${i}`)).status).to.equal(201)
+      expect(store.actors).to.deep.equal(['alice', 'admin-api 127.0.0.1', 'a'])
+      for (const token of ['alice:first', 'alice', 'a:b:c', 'c'])
+        expect((await add(token, 'x')).status, token).to.equal(401)
     })
 
     it('asks for one of its tokens when it has any', async () => {

@@ -88,14 +88,29 @@ describe('the store', () => {
     }
   })
 
+  it('removes nothing that the caller does not agree to, and shows it the row that is locked', async () => {
+    const { row } = await addApi()
+    const seen: unknown[] = []
+    const refuse = (current: Row) => {
+      seen.push(current)
+      throw new Error('not this one')
+    }
+    await store.remove(api, { name: 'a' }, refuse, null).then(
+      () => expect.fail('expected a refusal'),
+      (error) => expect(error.message).to.equal('not this one'),
+    )
+    expect(seen).to.deep.equal([row])
+    expect(await store.count(api)).to.equal(1)
+  })
+
   it('answers the removal of an API with the newest event of the cascade', async () => {
     const { row } = await addApi()
     for (const name of ['p', 'q']) await store.insert(plugin, { api_id: row.id as string, name }, null)
-    const removed = await store.remove(api, { name: 'a' }, null)
+    const removed = await store.remove(api, { name: 'a' }, always, null)
     expect(removed).to.deep.include({ row, operation: 'delete' })
     expect(removed?.stamp).to.deep.equal(await new PostgresEventLog(database).head())
     expect(await store.count(plugin)).to.equal(0)
-    expect(await store.remove(api, { name: 'a' }, null)).to.equal(null)
+    expect(await store.remove(api, { name: 'a' }, always, null)).to.equal(null)
   })
 
   describe('an update', () => {
@@ -287,7 +302,7 @@ describe('the store', () => {
       await Promise.all([writer, ...readers])
       expect(read.length).to.be.above(10)
       for (const [position, url] of read) expect(url, `at ${position}`).to.equal(written.get(position))
-      await store.remove(api, { id: row.id as string }, null)
+      await store.remove(api, { id: row.id as string }, always, null)
     })
 
     it('go to the primary when the replica is away, and fail when both are', async () => {
@@ -310,3 +325,5 @@ describe('the store', () => {
     })
   })
 })
+
+function always(): void {}

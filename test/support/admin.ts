@@ -132,6 +132,12 @@ const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
     total_requests: 7,
   }),
   countNodes: async () => 1,
+  health: () => ({
+    ready: true,
+    workers: { running: 2, wanted: 2 },
+    datastore: { reachable: true },
+    position: 7,
+  }),
   configuration: { admin_api_listen: '127.0.0.1:8001', postgres: { password: '******' } },
   version: '0.1.0',
   hostname: 'gw-1',

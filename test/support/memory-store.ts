@@ -85,9 +85,15 @@ export class MemoryStore implements Store {
     return this.#written('update', next, actor)
   }
 
-  async remove(entity: Entity, where: Filter, actor: string | null): Promise<Written | null> {
+  async remove(
+    entity: Entity,
+    where: Filter,
+    agree: (current: Row) => void,
+    actor: string | null,
+  ): Promise<Written | null> {
     const current = this.#matching(entity, where)[0]
     if (!current) return null
+    agree(current)
     const rows = this.rows(entity.name)
     rows.splice(rows.indexOf(current), 1)
     return this.#written('delete', current, actor)

@@ -29,6 +29,17 @@ export interface Information {
   readonly status: () => ServerCounters
   /** Nodes in the datastore that have not left. */
   readonly countNodes: () => Promise<number>
+  /** What whoever sends traffic here wants to know. */
+  readonly health: () => Health
+}
+
+export interface Health {
+  /** It has loaded, and is not leaving. Says nothing of the datastore: what is known is served without it. */
+  readonly ready: boolean
+  readonly workers: { readonly running: number; readonly wanted: number }
+  readonly datastore: { readonly reachable: boolean }
+  /** What is applied of the log; null before the first load. */
+  readonly position: number | null
 }
 
 export function addInformationRoutes(
@@ -56,6 +67,13 @@ export function addInformationRoutes(
       },
       configuration,
     })
+  })
+
+  // For probes: the first says that the process answers, the second that traffic may be sent to it.
+  router.get('/health', (ctx) => send(ctx, 200, { ...information.health() }))
+  router.get('/ready', (ctx) => {
+    const { ready } = information.health()
+    send(ctx, ready ? 200 : 503, { ready })
   })
 
   router.get('/status', async (ctx) => {
