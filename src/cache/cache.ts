@@ -1,6 +1,7 @@
 // Values under keys, each with the position of the log that it is known to be right at. No I/O and no clock: what
 // is true is told by events alone, so nothing here expires.
 import QuickLRU from 'quick-lru'
+import { Counts } from '../base/counts.ts'
 import type { Position } from '../base/stamp.ts'
 import type { Entry } from './entry.ts'
 import { type Floor, Floors, reaches } from './floor.ts'
@@ -14,18 +15,23 @@ export interface CacheOptions {
    * process: a worker's heap holds its own entries besides those of the node.
    */
   readonly maxBytes: number
+  /** Where it counts, `cacheCounterNames.length` numbers: another thread may look on. Default: its own. */
+  readonly counters?: Float64Array | undefined
 }
 
-/** For status pages; all but the last two only ever rise. */
-export interface CacheCounters {
-  readonly hits: number
-  readonly misses: number
-  readonly fills: number
-  readonly refusedByFloor: number
-  readonly evictions: number
-  readonly bytes: number
-  readonly entries: number
-}
+/** For status pages. All but the last two, which say what is held, only ever rise. */
+export const cacheCounterNames = [
+  'hits',
+  'misses',
+  'fills',
+  'refusedByFloor',
+  'evictions',
+  'purges',
+  'bytes',
+  'entries',
+] as const
+export type CacheCounter = (typeof cacheCounterNames)[number]
+export type CacheCounters = Readonly<Record<CacheCounter, number>>
 
 interface Held<T> extends Entry<T> {
   readonly bytes: number
@@ -59,14 +65,17 @@ export class Cache<T> {
   readonly #lru = new QuickLRU<string, Held<T>>({ maxSize: Number.POSITIVE_INFINITY })
   #epoch = 1
   #moves = 0
-  #count = { hits: 0, misses: 0, fills: 0, refusedByFloor: 0, evictions: 0, bytes: 0, entries: 0 }
+  readonly #counts: Counts<CacheCounter>
 
-  constructor({ maxBytes }: CacheOptions) {
+  constructor({ maxBytes, counters }: CacheOptions) {
     this.#maxBytes = maxBytes
+    this.#counts = new Counts(cacheCounterNames, counters)
+    // Of a cache that counted there before, what it held went with it.
+    this.#clearHeld()
   }
 
   get counters(): CacheCounters {
-    return { ...this.#count }
+    return this.#counts.all()
   }
 
   /** Makes what asks, once for each key, for what is missed here; see single-flight.ts. One for a cache. */
@@ -78,10 +87,10 @@ export class Cache<T> {
   get(key: string): Entry<T> | undefined {
     const held = this.#lru.peek(key)
     if (held === undefined || held.epoch < this.#epoch) {
-      this.#count.misses++
+      this.#counts.add('misses')
       return undefined
     }
-    this.#count.hits++
+    this.#counts.add('hits')
     this.#keepRecent(key, held)
     return held
   }
@@ -111,12 +120,12 @@ export class Cache<T> {
     standIn = false,
   ): Entry<T> | undefined {
     if (!reaches(floor, position)) {
-      this.#count.refusedByFloor++
+      this.#counts.add('refusedByFloor')
       return undefined
     }
     const held = this.#lru.peek(key)
     if (held && held.position >= position && (standIn || held.epoch === this.#epoch)) return held
-    this.#count.fills++
+    this.#counts.add('fills')
     this.#remove(key, held)
     this.#insert(key, value, position, standIn ? this.#epoch - 1 : this.#epoch)
     return { value, position }
@@ -153,7 +162,7 @@ export class Cache<T> {
     }
     // In its place: being changed is not being used.
     this.#lru.set(key, { value, position, bytes, epoch: held.epoch, moved: held.moved })
-    this.#count.bytes += bytes - held.bytes
+    this.#counts.add('bytes', bytes - held.bytes)
     this.#evict()
   }
 
@@ -168,20 +177,25 @@ export class Cache<T> {
    */
   purge(position: Position): void {
     this.#epoch++
+    this.#counts.add('purges')
     this.floors.raiseAll(position)
   }
 
   /** Another history: deletes everything and lets no flight in. */
   reset(): void {
     this.#lru.clear()
-    this.#count.bytes = 0
-    this.#count.entries = 0
+    this.#clearHeld()
     this.floors.discardAll()
+  }
+
+  #clearHeld(): void {
+    this.#counts.clear('bytes')
+    this.#counts.clear('entries')
   }
 
   /** Moves an entry to the young end only when it lies in the older half: most hits move nothing. */
   #keepRecent(key: string, held: Held<T>): void {
-    if (this.#moves - held.moved <= this.#count.entries / 2) return
+    if (this.#moves - held.moved <= this.#counts.get('entries') / 2) return
     held.moved = ++this.#moves
     this.#lru.delete(key)
     this.#lru.set(key, held)
@@ -191,26 +205,31 @@ export class Cache<T> {
     const bytes = estimateBytes(key, value)
     if (bytes > this.#maxBytes * entryPartMax) return
     this.#lru.set(key, { value, position, bytes, epoch, moved: ++this.#moves })
-    this.#count.bytes += bytes
-    this.#count.entries++
+    this.#counts.add('bytes', bytes)
+    this.#counts.add('entries')
     this.#evict()
   }
 
   #remove(key: string, held: Held<T> | undefined): void {
     if (held === undefined) return
     this.#lru.delete(key)
-    this.#count.bytes -= held.bytes
-    this.#count.entries--
+    this.#counts.add('bytes', -held.bytes)
+    this.#counts.add('entries', -1)
   }
 
   #evict(): void {
-    if (this.#count.bytes <= this.#maxBytes && this.#count.entries <= entriesMax) return
+    if (this.#isWithin(1)) return
     for (const [key, held] of this.#lru.entriesAscending()) {
-      if (this.#count.bytes <= this.#maxBytes * evictedTo && this.#count.entries <= entriesMax * evictedTo)
-        break
+      if (this.#isWithin(evictedTo)) break
       this.#remove(key, held)
-      this.#count.evictions++
+      this.#counts.add('evictions')
     }
+  }
+
+  #isWithin(part: number): boolean {
+    return (
+      this.#counts.get('bytes') <= this.#maxBytes * part && this.#counts.get('entries') <= entriesMax * part
+    )
   }
 }
 

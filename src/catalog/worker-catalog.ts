@@ -29,6 +29,8 @@ export interface WorkerCatalogOptions {
   readonly clock: Clock
   /** Estimated bytes of entries; see `Cache`. */
   readonly maxBytes: number
+  /** Where it counts; see `Cache`. */
+  readonly counters?: Float64Array | undefined
   /** Requests that wait for lookups at once; beyond it they are unknown at once. Default 10,000. */
   readonly waitersMax?: number
 }
@@ -61,11 +63,11 @@ export class WorkerCatalog implements Catalog {
   #state: State = { position: 0, epoch: 0 }
   #lastId = 0
 
-  constructor({ end, projection, clock, maxBytes, waitersMax = 10_000 }: WorkerCatalogOptions) {
+  constructor({ end, projection, clock, maxBytes, counters, waitersMax = 10_000 }: WorkerCatalogOptions) {
     this.ready = this.#ready.promise
     this.ready.catch(() => undefined)
     this.#projection = projection
-    this.#cache = new Cache({ maxBytes })
+    this.#cache = new Cache({ maxBytes, counters })
     this.#flights = this.#cache.flights({
       position: () => this.#state.position,
       send: (attempt) => this.#ask(attempt),

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
-import { Cache, estimateBytes } from '../../../src/cache/cache.ts'
+import { Cache, cacheCounterNames, estimateBytes } from '../../../src/cache/cache.ts'
 
 const roomy = { maxBytes: 1_000_000 }
 
@@ -17,6 +17,19 @@ describe('cache', () => {
     expect(cache.get('a')).to.include({ value: null, position: 5 })
     expect(cache.get('b')).to.equal(undefined)
     expect(cache.counters).to.include({ hits: 1, misses: 1, fills: 1, entries: 1 })
+  })
+
+  it('counts where it is told to, on from what was counted there before, but for what it holds', () => {
+    const counters = new Float64Array(cacheCounterNames.length)
+    for (let i = 0; i < 2; i++) {
+      const cache = new Cache<string>({ ...roomy, counters })
+      put(cache, 'a', 'value', 5)
+      cache.get('a')
+      cache.get('b')
+      cache.purge(5)
+    }
+    const { counters: counts } = new Cache<string>({ ...roomy, counters })
+    expect(counts).to.include({ hits: 2, misses: 2, fills: 2, purges: 2, bytes: 0, entries: 0 })
   })
 
   it('leaves an entry alone when an event at or below its stamp comes late', () => {
