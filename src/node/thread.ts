@@ -17,10 +17,19 @@ export interface ProxySetup {
   readonly pluginDir: string
 }
 
+/** Where a worker counts; whoever shows the numbers reads them from another thread. */
+export interface WorkerCounts {
+  /** See proxy/counters.ts. */
+  readonly proxy: SharedArrayBuffer
+  /** Of its own cache (L1), see cache/cache.ts. */
+  readonly cache: SharedArrayBuffer
+  /** A histogram with the bounds of base/loop-delay.ts. */
+  readonly loopDelay: SharedArrayBuffer
+}
+
 export interface WorkerSetup {
   readonly catalog: LinkEnd
-  /** This worker's counters, see proxy/counters.ts. */
-  readonly counters: SharedArrayBuffer
+  readonly counts: WorkerCounts
   /** Bound on this worker's own cache (L1), in bytes of estimated size. */
   readonly cacheBytes: number
   /** Whether several workers listen on one port; false where the platform can't, and then there is one. */

@@ -1,4 +1,5 @@
 // One worker as the agent holds it: the thread, its end of the catalog, and what it was asked and has not answered.
+import type { HeapInfo } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import type { Address } from '../base/address.ts'
 import { type Clock, within } from '../base/clock.ts'
@@ -24,6 +25,8 @@ interface Question {
 /** Loading plugins and a first seed of 100,000 APIs take seconds on a busy machine. */
 const prepareLimitMs = 60_000
 const openLimitMs = 10_000
+/** The thread is interrupted for it; one that does not come to it in this time stands still outside of JavaScript. */
+const heapLimitMs = 1000
 
 export class WorkerThread {
   /** Resolves when the thread has ended, with the error that ended it if there was one. */
@@ -78,6 +81,11 @@ export class WorkerThread {
     await this.#ask({ kind: 'close', cut }, 'closed')
   }
 
+  /** What its heap holds. @throws {WorkerFailed} */
+  heap(): Promise<HeapInfo> {
+    return this.#limit(this.#thread.getHeapStatistics(), heapLimitMs, 'tell its heap')
+  }
+
   /** Ends the thread, whatever it does. */
   async terminate(): Promise<void> {
     this.#link.close()
@@ -130,7 +138,7 @@ export class WorkerThread {
     this.#options.logger.scope(scope)[level](sentence, { ...fields, thread: this.#thread.threadId })
   }
 
-  #limit(answered: Promise<FromWorker>, limitMs: number, act: string): Promise<FromWorker> {
+  #limit<T>(answered: Promise<T>, limitMs: number, act: string): Promise<T> {
     return within(
       this.#options.clock,
       limitMs,

@@ -3,7 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../base/clock.ts'
 import { Deadline } from '../base/deadline.ts'
 import { describeError, TroopError } from '../base/errors.ts'
+import { Histogram } from '../base/histogram.ts'
 import type { Logger } from '../base/logger.ts'
+import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
@@ -27,9 +29,13 @@ class ProxyWorker {
   constructor(setup: WorkerSetup, logger: Logger) {
     this.#setup = setup
     this.#logger = logger
-    this.#counters = new Float64Array(setup.counters)
-    const { catalog: end, cacheBytes: maxBytes, reusePort, version } = setup
-    this.#catalog = new WorkerCatalog({ end, projection: this.#router, clock: systemClock, maxBytes })
+    const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version } = setup
+    this.#counters = new Float64Array(counts.proxy)
+    new LoopDelay(systemClock, new Histogram(loopDelayBoundsMs, new Float64Array(counts.loopDelay))).start()
+    this.#catalog = new WorkerCatalog({
+      ...{ end, projection: this.#router, clock: systemClock, maxBytes },
+      counters: new Float64Array(counts.cache),
+    })
     this.#inbound = new HttpInbound({
       // Looked up for each request: a reload puts another gateway in its place, and no connection notices.
       handler: (incoming, reply) => this.#gateway?.handle(incoming, reply),

@@ -1,25 +1,32 @@
 // The threads that serve traffic, as many as configured, and one in the place of each that dies.
+import type { HeapInfo } from 'node:v8'
 import type { Address } from '../base/address.ts'
 import { backoffMs } from '../base/backoff.ts'
 import { within } from '../base/clock.ts'
+import { Counts, sumOf } from '../base/counts.ts'
+import { Histogram } from '../base/histogram.ts'
+import { loopDelayBoundsMs } from '../base/loop-delay.ts'
+import { type CacheCounters, cacheCounterNames } from '../cache/cache.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
-import { type Counter, counterCount, counterIndex } from '../proxy/counters.ts'
+import { type Counter, Counters, counterCount } from '../proxy/counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
-import type { ProxySetup, WorkerSetup } from './thread.ts'
+import type { ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 export interface WorkersOptions {
   readonly count: number
   readonly listen: Address
   readonly catalog: AgentCatalog
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counters'>
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts'>
   readonly surroundings: Surroundings
 }
 
-/** One thread's place: its counters outlive the thread. */
+/** One thread's place: what is counted there outlives the thread. */
 interface Seat {
-  readonly counters: SharedArrayBuffer
+  readonly counts: WorkerCounts
+  /** Of `counts.proxy`. */
+  readonly counters: Counters
   thread: WorkerThread | undefined
   /** Threads that died soon after they were made, one after the other. */
   failures: number
@@ -31,8 +38,6 @@ const replacement = { firstMs: 100, mostMs: 5000 }
 const livedLongMs = 10_000
 /** Beyond the grace that open requests get; a worker that takes longer is stuck. */
 const closeLimitMs = 3000
-/** Of what a thread holds, not of what it has done: gone with it. */
-const momentary: readonly Counter[] = ['active', 'reading', 'writing', 'waiting']
 
 export class Workers {
   readonly #options: WorkersOptions
@@ -40,17 +45,13 @@ export class Workers {
   #proxy: ProxySetup
   #address: Address
   #closing = false
+  #deaths = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
     this.#proxy = options.setup.proxy
     this.#address = options.listen
-    const bytes = counterCount * Float64Array.BYTES_PER_ELEMENT
-    this.#seats = Array.from({ length: options.count }, () => ({
-      counters: new SharedArrayBuffer(bytes),
-      thread: undefined,
-      failures: 0,
-    }))
+    this.#seats = Array.from({ length: options.count }, makeSeat)
   }
 
   /** Starts all; resolves once each of them listens. @throws {WorkerFailed} */
@@ -76,10 +77,33 @@ export class Workers {
     return this.#seats.filter(({ thread }) => thread !== undefined).length
   }
 
-  /** The sum over all workers, those that are gone included. */
+  /** Those that ended without being told to. */
+  get deaths(): number {
+    return this.#deaths
+  }
+
+  /** The sum over all workers, those that are gone included; so are the next three. */
   count(counter: Counter): number {
-    const index = counterIndex[counter]
-    return this.#seats.reduce((sum, { counters }) => sum + (new Float64Array(counters)[index] ?? 0), 0)
+    return this.#seats.reduce((sum, { counters }) => sum + counters.get(counter), 0)
+  }
+
+  /** All that the proxy counts, at one moment. */
+  counters(): Counters {
+    return new Counters(this.#sum('proxy'))
+  }
+
+  cacheCounters(): CacheCounters {
+    return new Counts(cacheCounterNames, this.#sum('cache')).all()
+  }
+
+  /** In ms. */
+  loopDelay(): Histogram {
+    return new Histogram(loopDelayBoundsMs, this.#sum('loopDelay'))
+  }
+
+  /** What each heap holds. @throws {WorkerFailed} when one does not tell */
+  heaps(): Promise<readonly HeapInfo[]> {
+    return Promise.all(this.#threads().map((thread) => thread.heap()))
   }
 
   /** Hands every thread a new setup, or none of them; sockets and connections stay. @throws {WorkerFailed} */
@@ -112,6 +136,10 @@ export class Workers {
     await Promise.all(this.#threads().map((thread) => thread.terminate()))
   }
 
+  #sum(of: keyof WorkerCounts): Float64Array {
+    return sumOf(this.#seats.map(({ counts }) => new Float64Array(counts[of])))
+  }
+
   #threads(): WorkerThread[] {
     return this.#seats.flatMap(({ thread }) => thread ?? [])
   }
@@ -119,10 +147,10 @@ export class Workers {
   #spawn(seat: Seat): WorkerThread {
     const { catalog, setup, surroundings } = this.#options
     const { clock, logger } = surroundings
-    const { counters } = seat
+    const { counts } = seat
     const thread = new WorkerThread({
       catalog,
-      setup: { ...setup, counters, proxy: this.#proxy },
+      setup: { ...setup, counts, proxy: this.#proxy },
       clock,
       logger,
     })
@@ -130,9 +158,9 @@ export class Workers {
     const born = clock.monotonic()
     void thread.ended.then((error) => {
       seat.thread = undefined
-      const numbers = new Float64Array(counters)
-      for (const counter of momentary) numbers[counterIndex[counter]] = 0
+      seat.counters.clearHeld()
       if (this.#closing) return
+      this.#deaths++
       logger.scope('node').error('a worker died and is replaced', { error })
       seat.failures = clock.monotonic() - born > livedLongMs ? 0 : seat.failures + 1
       void this.#replace(seat)
@@ -156,4 +184,17 @@ export class Workers {
       await thread.terminate()
     }
   }
+}
+
+function makeSeat(): Seat {
+  const counts = {
+    proxy: sharedNumbers(counterCount),
+    cache: sharedNumbers(cacheCounterNames.length),
+    loopDelay: sharedNumbers(Histogram.lengthFor(loopDelayBoundsMs)),
+  }
+  return { counts, counters: new Counters(new Float64Array(counts.proxy)), thread: undefined, failures: 0 }
+}
+
+function sharedNumbers(count: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(count * Float64Array.BYTES_PER_ELEMENT)
 }

@@ -1,40 +1,103 @@
-// What one worker counts for `/status`, in plain numbers that another thread may read at any time.
+// What one worker counts and measures, in plain numbers that another thread may read at any time.
+import { Counts } from '../base/counts.ts'
+import { Histogram } from '../base/histogram.ts'
 
 /**
- * Places in the array. Connections: `active` are open, of which `reading` have not sent a request yet, `writing`
- * have one in hand and `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received,
- * of which `routed` matched an API. The list only ever grows.
+ * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
+ * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `routed` matched
+ * an API. The rest counts upstreams that failed.
  */
-export const counterIndex = {
-  active: 0,
-  reading: 1,
-  writing: 2,
-  waiting: 3,
-  accepted: 4,
-  handled: 5,
-  requests: 6,
-  routed: 7,
-} as const
+const counterNames = [
+  'active',
+  'reading',
+  'writing',
+  'waiting',
+  'accepted',
+  'handled',
+  'requests',
+  'routed',
+  'invalid',
+  'unavailable',
+  'timeout',
+] as const
+export type Counter = (typeof counterNames)[number]
 
-export type Counter = keyof typeof counterIndex
+/** How an upstream may fail, see errors.ts. */
+export const upstreamFailures = ['invalid', 'unavailable', 'timeout'] as const satisfies readonly Counter[]
 
-/** Numbers that an array of counters must have room for. */
-export const counterCount = Object.keys(counterIndex).length
+/**
+ * What a request takes: `proxy` until it goes upstream, `upstream` from then to the head of the answer, `request` from
+ * its head to the last byte of the reply, also where the gateway answers by itself.
+ */
+export const latencies = ['proxy', 'upstream', 'request'] as const
+export type Latency = (typeof latencies)[number]
+
+/** In ms: from a lookup in memory to the timeout of an upstream. */
+const boundsMs = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000]
+
+const statusMin = 100
+const statusMax = 599
+const statusCount = statusMax - statusMin + 1
+
+const latencyLength = Histogram.lengthFor(boundsMs)
+const statusesAt = counterNames.length
+// After the statuses, one place for those that are none of HTTP's.
+const latenciesAt = statusesAt + statusCount + 1
+
+/** Numbers that an array of counters has. */
+export const counterCount = latenciesAt + latencies.length * latencyLength
 
 export class Counters {
-  readonly #numbers: Float64Array
+  readonly #counts: Counts<Counter>
+  readonly #statuses: Float64Array
+  readonly #latencies: Readonly<Record<Latency, Histogram>>
 
-  /** @param numbers  at least `counterCount` long; one writer only, so no atomics are needed */
+  /** @param numbers  `counterCount` of them; one writer only, so no atomics are needed */
   constructor(numbers: Float64Array = new Float64Array(counterCount)) {
-    this.#numbers = numbers
+    this.#counts = new Counts(counterNames, numbers)
+    this.#statuses = numbers.subarray(statusesAt, latenciesAt)
+    this.#latencies = Object.fromEntries(
+      latencies.map((latency, i) => {
+        const at = latenciesAt + i * latencyLength
+        return [latency, new Histogram(boundsMs, numbers.subarray(at, at + latencyLength))]
+      }),
+    ) as Record<Latency, Histogram>
   }
 
   add(counter: Counter, amount: 1 | -1): void {
-    const i = counterIndex[counter]
-    this.#numbers[i] = (this.#numbers[i] as number) + amount
+    this.#counts.add(counter, amount)
   }
 
   get(counter: Counter): number {
-    return this.#numbers[counterIndex[counter]] as number
+    return this.#counts.get(counter)
+  }
+
+  /** A request, or what never became one, was answered; upstreams and plugins may say numbers that are no status. */
+  answered(status: number): void {
+    const isStatus = status >= statusMin && status <= statusMax
+    const i = isStatus ? status - statusMin : statusCount
+    this.#statuses[i] = (this.#statuses[i] as number) + 1
+  }
+
+  /** How many were answered, by status, those that were; `other` for numbers that are none. */
+  get answers(): ReadonlyMap<number | 'other', number> {
+    const counts = [...this.#statuses].map(
+      (count, i) => [i === statusCount ? 'other' : i + statusMin, count] as const,
+    )
+    return new Map(counts.filter(([, count]) => count > 0))
+  }
+
+  took(latency: Latency, ms: number): void {
+    this.#latencies[latency].observe(ms)
+  }
+
+  /** In ms. */
+  latency(latency: Latency): Histogram {
+    return this.#latencies[latency]
+  }
+
+  /** What a thread holds, not what it has done: gone with it. */
+  clearHeld(): void {
+    for (const counter of ['active', 'reading', 'writing', 'waiting'] as const) this.#counts.clear(counter)
   }
 }

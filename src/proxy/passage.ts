@@ -29,7 +29,7 @@ export interface PassageParts {
   readonly finished: () => void
 }
 
-/** The status in log records of a request whose client was gone before it was answered, as in nginx's logs. */
+/** The status in log records and metrics of a request whose client was gone before it was answered, as in nginx's logs. */
 const clientGone = 499
 
 /**
@@ -95,6 +95,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
       return
     }
     this.#sentAt = this.#parts.clock.monotonic()
+    this.#parts.counters.took('proxy', this.#sentAt - this.#startedAt)
     try {
       this.#exchange = this.#parts.outbound.send(outgoing(request, upstream), this)
     } catch (error) {
@@ -106,6 +107,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   head(status: number, reason: string, raw: readonly string[]): void {
     this.#guard(() => {
       this.#headAt = this.#parts.clock.monotonic()
+      this.#parts.counters.took('upstream', this.#headAt - (this.#sentAt as number))
       const headers = upstreamResponseHeaders(status, raw)
       headers.append('Via', this.#parts.product)
       headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - (this.#sentAt as number)))
@@ -128,6 +130,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
 
   failed(error: UpstreamFailed): void {
     this.#guard(() => {
+      this.#parts.counters.add(error.kind, 1)
       this.#report('warn', 'an upstream failed', { error })
       // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
       if (this.#status === undefined) this.#answer(upstreamErrorPage(error, this.#accept()))
@@ -212,15 +215,19 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   #finish(): void {
     if (this.#isFinished) return
     this.#isFinished = true
+    const { clock, counters } = this.#parts
+    const endedAt = clock.monotonic()
+    counters.answered(this.#status ?? clientGone)
+    counters.took('request', endedAt - this.#startedAt)
     try {
-      this.#log()
+      this.#log(endedAt)
     } finally {
       this.#parts.finished()
     }
   }
 
   /** Tells every plugin that logs, after the last byte. */
-  #log(): void {
+  #log(endedAt: number): void {
     const request = this.#request
     const loggers = this.#steps.filter(({ phases }) => phases.log)
     if (!request || loggers.length === 0) return
@@ -233,7 +240,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
       startedAt: this.#startedAt,
       sentAt: this.#sentAt,
       headAt: this.#headAt,
-      endedAt: this.#parts.clock.monotonic(),
+      endedAt,
     })
     for (const { plugin, phases, config } of loggers) {
       const sentence = 'a plugin failed to log'

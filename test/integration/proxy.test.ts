@@ -9,6 +9,7 @@ import { definePlugin, type LogRecord, type PluginRequest } from '../../src/plug
 import { Counters } from '../../src/proxy/counters.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { until } from '../support/log.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
 
@@ -931,6 +932,30 @@ describe('proxy', () => {
       agent.destroy()
       await gateway.inbound.stop()
       expect(now()).deep.equal([0, 0, 0, 0, 1, 2, 1])
+    })
+
+    it('counts answers by status, its own too, and measures what they took', async () => {
+      addApi()
+      const counters = new Counters(gateway.counters)
+      const taken = () =>
+        String((['proxy', 'upstream', 'request'] as const).map((name) => counters.latency(name).count))
+      upstream.answer = (_request, response) => response.writeHead(201).end()
+      await ask(gateway.port, '/')
+      await ask(gateway.port, '/', { headers: ['Host', 'nobody.com'] })
+      await until(() => taken() === '1,1,2')
+      upstream.answer = (request) => request.socket.destroy()
+      await ask(gateway.port, '/')
+      await until(() => taken() === '2,1,3')
+      expect(counters.get('invalid')).equal(1)
+      // What never became a request is answered, too.
+      await exchange(gateway.port, 'nonsense\r\n\r\n')
+      expect([...counters.answers]).deep.equal([
+        [201, 1],
+        [400, 1],
+        [404, 1],
+        [502, 1],
+      ])
+      expect([counters.get('requests'), taken()]).deep.equal([3, '2,1,3'])
     })
 
     it('drain refuses new connections, finishes open requests and tells their clients to close', async () => {

@@ -180,6 +180,7 @@ export class HttpInbound implements Inbound {
       socket.destroy()
       return
     }
+    this.#counters.answered(Number(status.slice(0, 3)))
     const body = `${JSON.stringify({ message: status.slice(4) })}\n`
     const head = [
       `HTTP/1.1 ${status}`,
