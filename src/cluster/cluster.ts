@@ -2,7 +2,9 @@
 // tells them what it has changed. DESIGN.md beside this file says what rests on what.
 import { type Address, parseAddress } from '../base/address.ts'
 import { type Clock, later, type Moment, momentOf } from '../base/clock.ts'
+import { Counts } from '../base/counts.ts'
 import { Deadline } from '../base/deadline.ts'
+import type { Histogram } from '../base/histogram.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Resources } from '../base/resources.ts'
@@ -15,11 +17,12 @@ import { Freshness } from './delivery/freshness.ts'
 import { Heartbeat } from './delivery/heartbeat.ts'
 import { fetchMethod, PeerLog } from './delivery/peer-log.ts'
 import { Propagation } from './delivery/propagation.ts'
-import { type Applier, type Change, Push, pushMethod, type Target } from './delivery/push.ts'
+import { type Applier, type Change, Push, type PushCounts, pushMethod, type Target } from './delivery/push.ts'
 import { RecentTransactions } from './delivery/recent-transactions.ts'
 import { TransportStopped } from './errors.ts'
 import { endsLife, isJoin, nodeChanges } from './membership/joins.ts'
 import type { Member } from './membership/member.ts'
+import type { MembersCounts } from './membership/members.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
 import type { Progress } from './membership/message.ts'
 import { PostgresRegistry } from './membership/postgres-registry.ts'
@@ -74,6 +77,20 @@ export interface ClusterOptions {
   readonly logger: Logger
 }
 
+/** Why a life ends before its process does. */
+const renewalReasons = ['taken', 'forced-out'] as const
+type RenewalReason = (typeof renewalReasons)[number]
+
+/** For metrics; only ever rising. What is undefined before the start is there after it. */
+export interface ClusterCounts {
+  readonly push: PushCounts
+  readonly membership: MembersCounts | undefined
+  /** Of probes, in ms. */
+  readonly roundTrips: Histogram | undefined
+  /** Times that this node registered anew while it ran. */
+  readonly renewals: Readonly<Record<RenewalReason, number>>
+}
+
 /** After that, a registered node that this one has not met is not waited for by writes. */
 const strangerMs = 10_000
 /** One that is named by a person is waited for longer than one that is found. */
@@ -94,12 +111,15 @@ export class Cluster {
   /** What each member had applied when it last answered a probe. */
   readonly #progress = new Map<string, Progress>()
   readonly #stopping = new AbortController()
+  readonly #renewals = new Counts(renewalReasons)
   #registration: Registration | undefined
   #transport: Transport | undefined
   #membership: Membership | undefined
   #heartbeat: Heartbeat | undefined
   #startedAtMs = 0
   #isStale = false
+  /** As the datastore last said it. */
+  #head: Position = 0
 
   constructor(options: ClusterOptions) {
     const { clock, logger, applier, log, isAway, database, staleness, verify } = options
@@ -149,6 +169,21 @@ export class Cluster {
     return this.#freshness.ageMs
   }
 
+  /** The newest position that this node knows of, applied or not. */
+  get headPosition(): Position {
+    const told = [...this.#progress.values()].map(({ position }) => position)
+    return Math.max(this.#head, this.#options.applier.applied().position, ...told)
+  }
+
+  counts(): ClusterCounts {
+    return {
+      push: this.#push.counts(),
+      membership: this.#membership?.counts(),
+      roundTrips: this.#membership?.roundTrips,
+      renewals: this.#renewals.all(),
+    }
+  }
+
   /** Undefined before the start. */
   transportCounts(): TransportCounts | undefined {
     return this.#transport?.counts()
@@ -189,6 +224,7 @@ export class Cluster {
     try {
       const head = await (this.#heartbeat?.head() ?? this.#options.log.head())
       this.#freshness.note(head, sentAt)
+      this.#head = head.position
       return head
     } finally {
       this.#tellStaleness()
@@ -218,6 +254,7 @@ export class Cluster {
     this.#recent.clear()
     this.#freshness.forget()
     this.#progress.clear()
+    this.#head = 0
   }
 
   /** All was loaded, as of `stamp`. A life that began after it is of a history that has been lost. */
@@ -323,10 +360,11 @@ export class Cluster {
     logger.info('registered', { name: identity.name, address: identity.address, life: claim.life })
   }
 
-  async #renew(lost: Claim, why: 'taken' | 'forced-out'): Promise<Claim> {
+  async #renew(lost: Claim, why: RenewalReason): Promise<Claim> {
     if (this.#stopping.signal.aborted || !this.#registration) throw new TransportStopped()
     const claim = await this.#registration.renew(lost, why)
     await this.#requireRunning(claim)
+    this.#renewals.add(why)
     this.#enter(claim)
     return claim
   }

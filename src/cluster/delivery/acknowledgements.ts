@@ -30,12 +30,16 @@ export class Acknowledgements {
     this.#count = this.#missing.size
   }
 
-  /** Node `name` has the change, in this life. Says nothing of another life, nor of a node that need not have it. */
-  note(name: string, life: Position): void {
-    if (this.#missing.get(name)?.life !== life) return
+  /**
+   * Node `name` has the change, in this life. Says nothing of another life, nor of a node that need not have it.
+   * @returns  whether it counts
+   */
+  note(name: string, life: Position): boolean {
+    if (this.#missing.get(name)?.life !== life) return false
     this.#missing.delete(name)
     this.#change.resolve()
     this.#change = Promise.withResolvers()
+    return true
   }
 
   /** Whether a missing one is of those that lapse. */

@@ -1,6 +1,7 @@
 // A change travels from the node that made it straight to the others, and its acknowledgements come back.
 import { z } from 'zod'
 import type { Clock } from '../../base/clock.ts'
+import { Counts } from '../../base/counts.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Position, Stamp } from '../../base/stamp.ts'
 import type { LogEvent } from '../../event-log/event.ts'
@@ -62,14 +63,24 @@ const pushBytesMax = 512 * 1024
 /** Between looks at who is still worth waiting for, and between attempts to tell a node that could not be told. */
 const lookIntervalMs = 25
 
+/** Acknowledgements of others that counted, in time or late, and those that a write had waited for in vain. */
+const pushCounterNames = ['acknowledged', 'missed'] as const
+export type PushCounts = Readonly<Record<(typeof pushCounterNames)[number], number>>
+
 /** A node that can't reach the datastore itself answers late; the writer does not wait for it as long. */
 const pullLimitMs = 5000
 
 export class Push {
   readonly #parts: PushParts
+  readonly #counts = new Counts(pushCounterNames)
 
   constructor(parts: PushParts) {
     this.#parts = parts
+  }
+
+  /** Only ever rising. */
+  counts(): PushCounts {
+    return this.#counts.all()
   }
 
   /**
@@ -98,6 +109,7 @@ export class Push {
       await Promise.race([clock.sleep(lookIntervalMs), acknowledgements.changed()])
       acknowledgements.lapse(clock.monotonic() - start)
     }
+    if (limitMs > 0) this.#counts.add('missed', acknowledgements.missing.length)
     return acknowledgements.report()
   }
 
@@ -144,8 +156,9 @@ export class Push {
     const { applier, logger } = this.#parts
     // It may be ahead of this node: then this one can tell when it has got there.
     await applier.reach(position, pullLimitMs, 'push')
-    if (position >= to && applier.digestAt(position) === digest) acknowledgements.note(name, life)
-    else logger.warn('a node acknowledged another history', { member: name, position })
+    if (position < to || applier.digestAt(position) !== digest)
+      logger.warn('a node acknowledged another history', { member: name, position })
+    else if (acknowledgements.note(name, life)) this.#counts.add('acknowledged')
   }
 }
 

@@ -2,12 +2,13 @@
 import { formatAddress, parseAddress } from '../../base/address.ts'
 import { type Clock, type Moment, momentOf, type Timer } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
+import { Histogram } from '../../base/histogram.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
 import type { Position } from '../../base/stamp.ts'
 import type { Peer, Transport } from '../transport/transport.ts'
 import type { Peer as Known, Member, MemberStatus } from './member.ts'
-import { type Answer, type MemberEvent, Members, type Step } from './members.ts'
+import { type Answer, type MemberEvent, Members, type MembersCounts, type Step } from './members.ts'
 import { type MembershipMessage, membershipMessage, type Progress } from './message.ts'
 import type { Profile } from './profile.ts'
 import type { RegisteredNode } from './registry.ts'
@@ -34,15 +35,24 @@ export const membershipMethod = 'member'
 /** Probes are answered within seconds or not at all; a few are sent each second. */
 const probesKept = 64
 
+/** Of round trips, in ms: from a neighbour to the other side of the world and back, and to what is late. */
+const roundTripBoundsMs = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+
+const noCounts: MembersCounts = { accusations: 0, refutations: 0, syncs: 0 }
+
 /** A dial within a site takes milliseconds; a dead address is not waited for longer than this. */
 const dialTimeoutMs = 3000
 
 export class Membership {
+  /** Of probes to the members that answered them, in ms. */
+  readonly roundTrips = new Histogram(roundTripBoundsMs)
   readonly #parts: MembershipParts
   readonly #peers = new Map<string, Peer>()
   /** When probes were sent, by the time that the decisions know. */
   readonly #probedAt = new Map<number, Moment>()
   #members: Members | undefined
+  /** What those before `#members` had counted. */
+  #countsBefore = noCounts
   #timer: Timer | undefined
 
   constructor(parts: MembershipParts) {
@@ -63,6 +73,7 @@ export class Membership {
     else {
       // Before the first load: what registered before this node did is in its rows.
       const applied = () => this.#parts.progress()?.position ?? self.life
+      this.#countsBefore = this.counts()
       this.#members = new Members({ self, profile, random, now, applied })
       // Under another name they do not know this node, nor it them; where they are is all that is left.
       for (const member of before?.list() ?? []) {
@@ -74,6 +85,17 @@ export class Membership {
 
   list(): readonly Member[] {
     return this.#members?.list() ?? []
+  }
+
+  /** Over all lives of this node; only ever rising. */
+  counts(): MembersCounts {
+    const { accusations, refutations, syncs } = this.#members?.counts ?? noCounts
+    const before = this.#countsBefore
+    return {
+      accusations: before.accusations + accusations,
+      refutations: before.refutations + refutations,
+      syncs: before.syncs + syncs,
+    }
   }
 
   /** The open connection to a member. */
@@ -115,6 +137,7 @@ export class Membership {
   stop(): void {
     this.#act((members, now) => members.left(now))
     this.#timer?.cancel()
+    this.#countsBefore = this.counts()
     this.#members = undefined
   }
 
@@ -143,7 +166,8 @@ export class Membership {
   }
 
   /** Sent after the probe was: as old as that, at the most. */
-  #note(message: MembershipMessage, { name, sentAt }: Answer): void {
+  #note(message: MembershipMessage, { name, sentAt, roundTripMs }: Answer): void {
+    this.roundTrips.observe(roundTripMs)
     const askedAt = this.#probedAt.get(sentAt)
     if (message.kind === 'ack' && message.progress && askedAt) {
       this.#parts.onProgress(name, message.progress, askedAt)

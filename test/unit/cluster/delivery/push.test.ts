@@ -4,6 +4,7 @@ import { silentLogger } from '../../../../src/base/logger.ts'
 import type { Recipient } from '../../../../src/cluster/delivery/acknowledgements.ts'
 import { Push, type PushParts, type Target } from '../../../../src/cluster/delivery/push.ts'
 import type { LogEvent } from '../../../../src/event-log/event.ts'
+import { until } from '../../../support/log.ts'
 
 const digest = 'a'.repeat(64)
 const later = 'b'.repeat(64)
@@ -62,6 +63,29 @@ describe('a push', () => {
       const { push } = make(acknowledging(said))
       expect(await push.deliver(change, [event], 60)).to.deep.equal({ applied: 1, of: 2, lagging: ['other'] })
     }
+  })
+
+  it('keeps count of what was acknowledged and of what it waited for in vain', async () => {
+    const { push } = make(acknowledging({}))
+    await push.deliver(change, [event], 1000)
+    expect(push.counts()).to.deep.equal({ acknowledged: 1, missed: 0 })
+    for (const said of [{ digest: later }, { life: 3 }]) {
+      const { push } = make(acknowledging(said))
+      await push.deliver(change, [event], 60)
+      expect(push.counts()).to.deep.equal({ acknowledged: 0, missed: 1 })
+    }
+    const { push: hasty } = make(() => new Promise(() => {}))
+    await hasty.deliver(change, [event], 0)
+    expect(hasty.counts()).to.deep.equal({ acknowledged: 0, missed: 0 })
+  })
+
+  it('counts an acknowledgement that comes late', async () => {
+    const answered = Promise.withResolvers<void>()
+    const { push } = make(() => answered.promise.then(acknowledging({})))
+    await push.deliver(change, [event], 20)
+    answered.resolve()
+    await until(() => push.counts().acknowledged === 1)
+    expect(push.counts().missed).to.equal(1)
   })
 
   it('tells again whoever could not be told', async () => {
