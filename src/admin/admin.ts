@@ -18,6 +18,7 @@ import { addClusterRoutes, type ClusterView } from './routes/cluster.ts'
 import { addConsumerRoutes } from './routes/consumers.ts'
 import { addEventRoutes, type EventSources } from './routes/events.ts'
 import { addInformationRoutes, type Information, type ServerCounters } from './routes/information.ts'
+import { addMetricsRoute } from './routes/metrics.ts'
 import { addPluginRoutes } from './routes/plugins.ts'
 
 export interface AdminOptions extends CrudOptions, EventSources, Information, GuardOptions {
@@ -25,6 +26,8 @@ export interface AdminOptions extends CrudOptions, EventSources, Information, Gu
   readonly plugins: readonly Plugin[]
   readonly cache: NodeCache
   readonly cluster: ClusterView
+  /** What the node counts and measures, in Prometheus' text format. */
+  readonly metrics: () => Promise<string>
   readonly clock: Clock
 }
 
@@ -61,6 +64,7 @@ function createRouter(options: AdminOptions): Router {
   addCacheRoutes(tools, cache)
   addClusterRoutes(tools, options.cluster)
   addEventRoutes(tools, options, entities, shapes)
+  addMetricsRoute(tools, options.metrics)
   return router
 }
 

@@ -15,6 +15,14 @@ const waitersPerConnection = 64
 /** How pg-pool says that no connection came free in time; it says the same for both reasons. */
 const waitedTooLong = 'timeout exceeded when trying to connect'
 
+/** How things stand in a pool. */
+export interface PoolUse {
+  readonly inUse: number
+  readonly idle: number
+  /** Callers that wait for a connection. */
+  readonly waiting: number
+}
+
 /** A pool in the shape that kysely takes. All errors are {DatastoreAway} or {DatastoreError}. */
 export class ConnectionPool implements PostgresPool {
   /** Asked for by kysely's type; nothing in it is used. */
@@ -29,6 +37,11 @@ export class ConnectionPool implements PostgresPool {
     this.#pool = new pg.Pool(config)
     this.#waitersMax = config.max * waitersPerConnection
     this.#pool.on('error', (error) => logger.debug('idle connection lost', { error }))
+  }
+
+  get use(): PoolUse {
+    const { totalCount, idleCount, waitingCount } = this.#pool
+    return { inUse: totalCount - idleCount, idle: idleCount, waiting: waitingCount }
   }
 
   async connect(): Promise<Connection> {

@@ -6,7 +6,7 @@ import pg from 'pg'
 import type { Logger } from '../base/logger.ts'
 import type { Position, Stamp } from '../base/stamp.ts'
 import type { Connection } from './connection.ts'
-import { ConnectionPool } from './connection-pool.ts'
+import { ConnectionPool, type PoolUse } from './connection-pool.ts'
 import { DatastoreAway, DatastoreError, OutcomeUnknown } from './errors.ts'
 import { refusesStatement } from './failure.ts'
 import type { Tables } from './tables.ts'
@@ -79,6 +79,12 @@ export class Database {
       : this.#pool
     this.primary = over(this.#pool)
     this.replica = options.readUrl ? over(this.#replicaPool) : this.primary
+  }
+
+  /** How the pools are used, by what they lead to; one of a replica is there only with a replica. */
+  pools(): Readonly<Record<string, PoolUse>> {
+    const primary = this.#pool.use
+    return this.#replicaPool === this.#pool ? { primary } : { primary, replica: this.#replicaPool.use }
   }
 
   /** Settings for a connection to the primary outside the pool, e.g. one that listens. */

@@ -10,10 +10,10 @@ import type { Database } from '../database/database.ts'
 import { api } from '../entities/api.ts'
 import type { Entity } from '../entities/define.ts'
 import type { Subscriber } from '../event-log/event-log.ts'
-import { Follower } from '../event-log/follower.ts'
+import { Follower, type FollowerCounts } from '../event-log/follower.ts'
 import { Listener } from '../event-log/listener.ts'
 import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
-import { Prune, type Retention } from '../event-log/prune.ts'
+import { Prune, type PruneCounts, type Retention } from '../event-log/prune.ts'
 import { Pull, type Reachability } from '../event-log/pull.ts'
 import { PostgresStore } from '../store/postgres-store.ts'
 import type { Store, Written } from '../store/store.ts'
@@ -56,6 +56,7 @@ export class Agent {
   readonly cluster: Cluster
   /** The log, as the Admin API shows it. */
   readonly events: EventFeed
+  readonly database: Database
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
@@ -65,6 +66,7 @@ export class Agent {
     const { database, entities, heartbeatIntervalMs, cacheBytes, cluster, retention, surroundings } = options
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
+    this.database = database
     const log = new PostgresEventLog(database)
     const store = new PostgresStore(database)
     this.events = new EventFeed(database)
@@ -168,6 +170,15 @@ export class Agent {
   get position(): Position | null {
     const { position } = this.#follower.applied()
     return position < 0 ? null : position
+  }
+
+  /** What came of following the log. */
+  get followed(): FollowerCounts {
+    return this.#follower.counts()
+  }
+
+  get pruned(): PruneCounts {
+    return this.#prune.counts()
   }
 
   get reachability(): Reachability {

@@ -24,6 +24,7 @@ import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
 import { StartInterrupted } from './errors.ts'
+import { Metrics } from './metrics.ts'
 import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
 import { canReusePort, requireFreePorts } from './ports.ts'
 import { handleSignals } from './signals.ts'
@@ -103,6 +104,7 @@ class Node implements RunningNode {
   #agent!: Agent
   #workers!: Workers
   #cacheView!: CacheView
+  #metrics!: Metrics
   #admin!: AdminServer
 
   constructor(options: NodeOptions) {
@@ -273,6 +275,12 @@ class Node implements RunningNode {
 
   async #openAdmin(): Promise<void> {
     this.#cacheView = new CacheView(this.#agent.catalog, () => this.#workers.count('routed'))
+    this.#metrics = new Metrics({
+      ...{ agent: this.#agent, workers: this.#workers, version: this.#version },
+      ...{ startedAtMs: this.#startedAtMs, clock: systemClock },
+    })
+    this.#resources.own('metrics', this.#metrics)
+    this.#metrics.start()
     this.#admin = new AdminServer(this.#adminOptions())
     this.#resources.own('admin api', this.#admin)
     this.#listens('admin_api_listen', await this.#admin.start(this.#config.admin.listen))
@@ -388,6 +396,7 @@ class Node implements RunningNode {
       cluster: this.#agent.cluster,
       log: this.#agent.events,
       cache: this.#cacheView,
+      metrics: () => this.#metrics.text(),
       status: () => ({
         connections_active: this.#workers.count('active'),
         connections_reading: this.#workers.count('reading'),

@@ -102,6 +102,27 @@ describe('an Admin API', () => {
     })
   })
 
+  describe('of its metrics', () => {
+    it('answers the text as it is, to those who may ask', async () => {
+      let asked = 0
+      const metrics = async () => `troop_a{b="\\\\"} ${++asked}\n`
+      await start({ metrics, tokens: ['secret'] })
+      const get = (headers: Record<string, string>) => admin.fetch('GET', '/metrics', { headers })
+      expect((await get({})).status).to.equal(401)
+      expect((await get({ authorization: 'Bearer secret', origin: 'http://evil.com' })).status).to.equal(403)
+      expect(asked).to.equal(0)
+      const { status, text, headers } = await get({ authorization: 'Bearer secret' })
+      expect([status, text]).to.deep.equal([200, 'troop_a{b="\\\\"} 1\n'])
+      expect(headers.get('content-type')).to.equal('text/plain; version=0.0.4; charset=utf-8')
+    })
+
+    it('says no more than that it failed when they can’t be read', async () => {
+      await start({ metrics: async () => Promise.reject(new Error('of our own')) })
+      const { status, body } = await admin.get('/metrics')
+      expect([status, body]).to.deep.equal([500, { message: 'An unexpected error occurred' }])
+    })
+  })
+
   describe('of a cache', () => {
     const api: Row = {
       id: '1',

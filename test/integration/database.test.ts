@@ -246,6 +246,23 @@ describe('the database', () => {
     }
   })
 
+  it('tells how its connections are used, those to a replica apart', async () => {
+    const database = open({ poolSize: 2 })
+    const done = Promise.withResolvers<void>()
+    const work = Array.from({ length: 3 }, () => database.transaction(() => done.promise, { actor: null }))
+    await until(() => database.pools().primary?.inUse === 2)
+    expect(database.pools()).to.deep.equal({ primary: { inUse: 2, idle: 0, waiting: 1 } })
+    done.resolve()
+    await Promise.all(work)
+    await ping(database)
+    expect(database.pools()).to.deep.equal({ primary: { inUse: 0, idle: 2, waiting: 0 } })
+    const { user, password, host, port, database: name } = test
+    const replicated = open({ readUrl: `postgres://${user}:${password}@${host}:${port}/${name}` })
+    await sql`select 1`.execute(replicated.replica)
+    const { primary, replica } = replicated.pools()
+    expect([primary?.idle, replica?.idle]).to.deep.equal([0, 1])
+  })
+
   it('ends statements and lock waits on the server, before giving up on their answers', async () => {
     const database = open({ queryTimeoutMs: 300 })
     const slow = await failure(sql`select pg_sleep(5)`.execute(database.primary))

@@ -138,6 +138,7 @@ const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
     datastore: { reachable: true },
     position: 7,
   }),
+  metrics: async () => '',
   configuration: { admin_api_listen: '127.0.0.1:8001', postgres: { password: '******' } },
   version: '0.1.0',
   hostname: 'gw-1',

@@ -1,8 +1,9 @@
 // Makes the pages of docs/ that come from code: `npm run docs`. tidy.test.ts refuses outdated ones.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { configurationTable, type SettingRow } from '../../src/config/config.ts'
 import { otherVariables } from '../../src/config/parse.ts'
+import { type Family, familyGroups } from '../../src/node/metric-families.ts'
 import { contractLines, deviations } from './contract-lines.ts'
 import { readSources, root, type Source } from './sources.ts'
 
@@ -14,6 +15,7 @@ export interface GeneratedPage {
 export const generatedPages: readonly GeneratedPage[] = [
   { path: 'docs/configuration.md', make: configurationPage },
   { path: 'docs/contract-coverage.md', make: contractPage },
+  { path: 'docs/operating.md', make: operatingPage },
 ]
 
 if (import.meta.main) {
@@ -85,6 +87,22 @@ function settingLine(row: SettingRow): string {
   const inert = row.inert === undefined ? '' : ` No effect: ${row.inert}.`
   const help = `${row.help}${alias}${inert}${marks.length > 0 ? ` ${marks.join(' ')}` : ''}`
   return `| \`${row.name}\` | ${row.type} | ${row.default} | ${help} |`
+}
+
+/** As it is, with the tables of metrics anew between their two comments. */
+function operatingPage(): string {
+  const page = readFileSync(join(root, 'docs/operating.md'), 'utf8')
+  const made = /(?<=<!-- [^\n]*metric-families\.ts[^\n]* -->\n).*?(?=<!-- The end of the section\. -->)/s
+  if (!made.test(page)) throw new Error('docs/operating.md has no place for the tables of metrics')
+  const tables = familyGroups.map(
+    ({ title, families }) =>
+      `### ${title}\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n${families.map(familyLine).join('\n')}\n`,
+  )
+  return page.replace(made, () => `\n${tables.join('\n')}\n`)
+}
+
+function familyLine({ name, type, labels, help }: Family): string {
+  return `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`
 }
 
 function contractPage(): string {

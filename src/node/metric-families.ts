@@ -1,0 +1,389 @@
+// All metrics of a node: what each is called, what it says, and where in a snapshot it is read. docs/operating.md has
+// the same table, made from this one. The names are what people's alerts are built on: they are only ever added to.
+import type { Histogram } from '../base/histogram.ts'
+import type { Position } from '../base/stamp.ts'
+import type { CacheCounters } from '../cache/cache.ts'
+import type { ClusterCounts } from '../cluster/cluster.ts'
+import type { MemberStatus } from '../cluster/membership/member.ts'
+import type { TransportCounts } from '../cluster/transport/transport.ts'
+import type { PoolUse } from '../database/connection-pool.ts'
+import type { DeliveryPath } from '../event-log/event-log.ts'
+import type { FollowerCounts } from '../event-log/follower.ts'
+import type { PruneCounts } from '../event-log/prune.ts'
+import { type Counters, upstreamFailures } from '../proxy/counters.ts'
+
+/** A node at one moment. Histograms are in ms. */
+export interface Snapshot {
+  readonly version: string
+  readonly name: string
+  readonly uptimeMs: number
+  readonly proxy: Counters
+  readonly workers: { readonly running: number; readonly wanted: number; readonly deaths: number }
+  /** The node's own (L2), and the sum of its workers' (L1). */
+  readonly caches: { readonly node: CacheCounters; readonly workers: CacheCounters }
+  /** Null before the first load. */
+  readonly applied: Position | null
+  readonly head: Position
+  /** Undefined when it never was certain to miss nothing. */
+  readonly freshnessMs: number | undefined
+  readonly propagation: Readonly<Record<DeliveryPath, Histogram>>
+  readonly followed: FollowerCounts
+  readonly pruned: PruneCounts
+  readonly members: Readonly<Record<MemberStatus, number>>
+  readonly cluster: ClusterCounts
+  readonly transport: TransportCounts | undefined
+  readonly datastore: { readonly reachable: boolean; readonly pools: Readonly<Record<string, PoolUse>> }
+  readonly residentBytes: number
+  /** Of the agent, and the sum of its workers; undefined when one of these did not tell. */
+  readonly heaps: { readonly agent: HeapUse; readonly workers: HeapUse | undefined }
+  readonly cpuMicroseconds: { readonly user: number; readonly system: number }
+  readonly loopDelay: { readonly agent: Histogram; readonly workers: Histogram }
+}
+
+export interface HeapUse {
+  readonly usedBytes: number
+  readonly sizeBytes: number
+  /** Outside of the heap, held by objects in it: buffers above all. */
+  readonly externalBytes: number
+}
+
+/** One series of a family. Those without a value are left out. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number | Histogram | undefined
+}
+
+export interface Family {
+  readonly name: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** Names of the labels that its series have. Each has few values: none comes from what clients say. */
+  readonly labels: readonly string[]
+  read(snapshot: Snapshot): readonly Series[]
+}
+
+export interface FamilyGroup {
+  readonly title: string
+  readonly families: readonly Family[]
+}
+
+/** Shown before there is one: the first of a kind is a rise then, and not a new series that nothing is compared with. */
+const statusesShown = [200, 400, 401, 403, 404, 429, 499, 500, 502, 503, 504]
+
+export const familyGroups: readonly FamilyGroup[] = [
+  {
+    title: 'Requests',
+    families: [
+      counter('requests_total', 'Requests received by the proxy.', ({ proxy }) => proxy.get('requests')),
+      counter('requests_routed_total', 'Requests that matched an API.', ({ proxy }) => proxy.get('routed')),
+      counters(
+        ['status'],
+        'responses_total',
+        'Answers by HTTP status; 499 when the client was gone before. What could not be read as a request has an answer, too.',
+        ({ proxy }) => by('status', answersOf(proxy)),
+      ),
+      histogram(
+        [],
+        'proxy_latency_seconds',
+        'From the head of a request until it goes upstream: routing, plugins, and the lookups that they wait for.',
+        ({ proxy }) => one(proxy.latency('proxy')),
+      ),
+      histogram(
+        [],
+        'upstream_latency_seconds',
+        'From then to the head of the upstream’s answer.',
+        ({ proxy }) => one(proxy.latency('upstream')),
+      ),
+      histogram(
+        [],
+        'request_duration_seconds',
+        'From the head of a request to the last byte of its answer, whoever gave it.',
+        ({ proxy }) => one(proxy.latency('request')),
+      ),
+      counters(
+        ['kind'],
+        'upstream_failures_total',
+        'Upstreams that were refused, broke off or spoke no HTTP (`invalid`), had no connection free (`unavailable`) or were too slow (`timeout`).',
+        ({ proxy }) =>
+          by(
+            'kind',
+            record(upstreamFailures, (kind) => proxy.get(kind)),
+          ),
+      ),
+      gauges(
+        ['state'],
+        'connections',
+        'Open connections of clients: new (`reading`), with a request in hand (`writing`), idle (`waiting`).',
+        ({ proxy }) =>
+          by(
+            'state',
+            record(['reading', 'writing', 'waiting'], (state) => proxy.get(state)),
+          ),
+      ),
+      counter('connections_accepted_total', 'Connections of clients that were ever opened.', ({ proxy }) =>
+        proxy.get('accepted'),
+      ),
+    ],
+  },
+  {
+    title: 'Caches',
+    families: [
+      ofCaches(counters, 'hits_total', 'Lookups answered from memory.', ({ hits }) => hits),
+      ofCaches(
+        counters,
+        'misses_total',
+        'Lookups that had to ask: workers the node, the node the datastore.',
+        ({ misses }) => misses,
+      ),
+      ofCaches(counters, 'fills_total', 'Answers that were kept.', ({ fills }) => fills),
+      ofCaches(
+        counters,
+        'fills_refused_total',
+        'Answers that a change had overtaken: not kept, not served, and asked for again.',
+        ({ refusedByFloor }) => refusedByFloor,
+      ),
+      ofCaches(
+        counters,
+        'evictions_total',
+        'Entries dropped for want of room.',
+        ({ evictions }) => evictions,
+      ),
+      ofCaches(gauges, 'entries', 'Entries held.', ({ entries }) => entries),
+      ofCaches(gauges, 'bytes', 'Estimated size of the entries.', ({ bytes }) => bytes),
+      counter(
+        'cache_purges_total',
+        'Times that all entries were to be proven anew: joins, and `DELETE /cache`.',
+        ({ caches }) => caches.node.purges,
+      ),
+    ],
+  },
+  {
+    title: 'Changes',
+    families: [
+      gauge(
+        'log_head_position',
+        'The newest position of the log that this node knows of.',
+        ({ head }) => head,
+      ),
+      gauge(
+        'log_applied_position',
+        'Up to where it has applied the log.',
+        ({ applied }) => applied ?? undefined,
+      ),
+      gauge('log_lag_events', 'Events between the two.', ({ applied, head }) =>
+        applied === null ? undefined : Math.max(0, head - applied),
+      ),
+      gauge(
+        'freshness_age_seconds',
+        'Since when this node may be missing a change: around `cluster.heartbeat_interval` at the most when all is well.',
+        ({ freshnessMs }) => freshnessMs && freshnessMs / 1000,
+      ),
+      histogram(
+        ['path'],
+        'propagation_seconds',
+        'From the commit of a change to its application here, by what brought it: own `write`, `push`, `notify`, `pull`, or a `peer` while the datastore was away.',
+        ({ propagation }) => by('path', propagation),
+      ),
+      counter('log_events_applied_total', 'Events applied.', ({ followed }) => followed.events),
+      counter(
+        'log_transactions_applied_total',
+        'Transactions applied.',
+        ({ followed }) => followed.transactions,
+      ),
+      counter('log_pulls_total', 'Times that the log was read.', ({ followed }) => followed.pulls),
+      counters(
+        ['reason'],
+        'log_loads_total',
+        'Times that everything was loaded anew; each but that at the `start` is a jump.',
+        ({ followed }) => by('reason', followed.loads),
+      ),
+      counter(
+        'log_events_pruned_total',
+        'Events that this node has removed from the log.',
+        ({ pruned }) => pruned.events,
+      ),
+      counter(
+        'acknowledgements_total',
+        'Acknowledgements of other nodes for changes made through this one.',
+        ({ cluster }) => cluster.push.acknowledged,
+      ),
+      counter(
+        'acknowledgements_missed_total',
+        'Acknowledgements that were not there when the writer had to be answered: it was told `X-Troop-Lagging`.',
+        ({ cluster }) => cluster.push.missed,
+      ),
+    ],
+  },
+  {
+    title: 'The cluster',
+    families: [
+      gauges(
+        ['status'],
+        'cluster_members',
+        'Members as this node knows them, itself included.',
+        ({ members }) => by('status', members),
+      ),
+      gauge('cluster_peers', 'Members that it is connected with.', ({ transport }) => transport?.peers),
+      gauge(
+        'cluster_connections',
+        'Open connections with nodes that have the key.',
+        ({ transport }) => transport?.connections,
+      ),
+      gauge(
+        'cluster_strangers',
+        'Open connections that have not shown who they are yet.',
+        ({ transport }) => transport?.strangers,
+      ),
+      counters(
+        ['reason'],
+        'cluster_refused_connections_total',
+        'Connections of other nodes, or of strangers, that were refused.',
+        ({ transport }) => by('reason', transport?.refused ?? {}),
+      ),
+      histogram(
+        [],
+        'cluster_probe_round_trip_seconds',
+        'From a probe to the answer of its member.',
+        ({ cluster }) => one(cluster.roundTrips),
+      ),
+      counter(
+        'cluster_accusations_total',
+        'Times that this node suspected a member.',
+        ({ cluster }) => cluster.membership?.accusations,
+      ),
+      counter(
+        'cluster_refutations_total',
+        'Times that it had to contradict what was said of itself.',
+        ({ cluster }) => cluster.membership?.refutations,
+      ),
+      counter(
+        'cluster_syncs_total',
+        'Times that it told another all that it knows of the members.',
+        ({ cluster }) => cluster.membership?.syncs,
+      ),
+      counters(
+        ['reason'],
+        'cluster_renewals_total',
+        'Times that it registered anew while it ran: it was `forced-out`, or its name was `taken`.',
+        ({ cluster }) => by('reason', cluster.renewals),
+      ),
+    ],
+  },
+  {
+    title: 'The datastore',
+    families: [
+      gauge('datastore_reachable', '1 if it answered the last read of the head, else 0.', ({ datastore }) =>
+        Number(datastore.reachable),
+      ),
+      gauges(
+        ['pool', 'state'],
+        'datastore_connections',
+        'Connections, to the `primary` or the `replica`.',
+        ({ datastore }) =>
+          Object.entries(datastore.pools).flatMap(([pool, { inUse, idle }]) => [
+            { labels: { pool, state: 'in_use' }, value: inUse },
+            { labels: { pool, state: 'idle' }, value: idle },
+          ]),
+      ),
+      gauges(['pool'], 'datastore_waiting', 'Callers that wait for a connection.', ({ datastore }) =>
+        Object.entries(datastore.pools).map(([pool, { waiting }]) => ({ labels: { pool }, value: waiting })),
+      ),
+    ],
+  },
+  {
+    title: 'The process',
+    families: [
+      gauges(
+        ['version', 'name'],
+        'info',
+        'Always 1: the labels tell version and name of the node.',
+        (snapshot) => [{ labels: { version: snapshot.version, name: snapshot.name }, value: 1 }],
+      ),
+      gauge('uptime_seconds', 'Since the node began to start.', ({ uptimeMs }) => uptimeMs / 1000),
+      gauge('workers_running', 'Threads that serve traffic.', ({ workers }) => workers.running),
+      gauge('workers_wanted', 'Threads that should.', ({ workers }) => workers.wanted),
+      counter('worker_deaths_total', 'Threads that died and were replaced.', ({ workers }) => workers.deaths),
+      histogram(
+        ['thread'],
+        'event_loop_delay_seconds',
+        'How late a thread gets to what is due, looked at ten times a second: the `agent`, and all `workers` together.',
+        ({ loopDelay }) => by('thread', loopDelay),
+      ),
+      counters(
+        ['mode'],
+        'cpu_seconds_total',
+        'Processor time, in `user` or `system` mode.',
+        ({ cpuMicroseconds: { user, system } }) => by('mode', { user: user / 1e6, system: system / 1e6 }),
+      ),
+      gauge('resident_memory_bytes', 'Memory of the process.', ({ residentBytes }) => residentBytes),
+      ofHeaps('heap_used_bytes', 'Heap in use.', ({ usedBytes }) => usedBytes),
+      ofHeaps('heap_size_bytes', 'Heap reserved.', ({ sizeBytes }) => sizeBytes),
+      ofHeaps(
+        'external_memory_bytes',
+        'Memory outside of the heap that it holds.',
+        ({ externalBytes }) => externalBytes,
+      ),
+    ],
+  },
+]
+
+type ReadOne = (snapshot: Snapshot) => number | undefined
+
+function counter(name: string, help: string, read: ReadOne): Family {
+  return counters([], name, help, (snapshot) => one(read(snapshot)))
+}
+
+function gauge(name: string, help: string, read: ReadOne): Family {
+  return gauges([], name, help, (snapshot) => one(read(snapshot)))
+}
+
+function counters(labels: readonly string[], name: string, help: string, read: Family['read']): Family {
+  return { name: `troop_${name}`, type: 'counter', help, labels, read }
+}
+
+function gauges(labels: readonly string[], name: string, help: string, read: Family['read']): Family {
+  return { name: `troop_${name}`, type: 'gauge', help, labels, read }
+}
+
+function histogram(labels: readonly string[], name: string, help: string, read: Family['read']): Family {
+  return { name: `troop_${name}`, type: 'histogram', help, labels, read }
+}
+
+function ofCaches(
+  make: typeof counters,
+  name: string,
+  help: string,
+  read: (counters: CacheCounters) => number,
+): Family {
+  return make(['level'], `cache_${name}`, help, ({ caches: { node, workers } }) =>
+    by('level', { node: read(node), workers: read(workers) }),
+  )
+}
+
+function ofHeaps(name: string, help: string, read: (heap: HeapUse) => number): Family {
+  return gauges(['thread'], name, help, ({ heaps: { agent, workers } }) =>
+    by('thread', { agent: read(agent), workers: workers && read(workers) }),
+  )
+}
+
+function answersOf(proxy: Counters): Record<string, number> {
+  const none = record(statusesShown, () => 0)
+  return { ...none, ...Object.fromEntries(proxy.answers) }
+}
+
+/** The one series of a family without labels. */
+function one(value: Series['value']): readonly Series[] {
+  return [{ labels: {}, value }]
+}
+
+/** A series for each value of one label. */
+function by(label: string, values: Readonly<Record<string, Series['value']>>): readonly Series[] {
+  return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name }, value }))
+}
+
+function record<Name extends string | number>(
+  names: readonly Name[],
+  value: (name: Name) => number,
+): Record<string, number> {
+  return Object.fromEntries(names.map((name) => [name, value(name)]))
+}
