@@ -1,11 +1,13 @@
-// Runs one benchmark: `npm run bench -- <name> [--toy]`. Each lies beside this file under its name and exports
-// `bench`; toy size shows in seconds that it still works, and says nothing about speed.
+// Runs one benchmark: `npm run bench -- <name> [--toy]`. Each lies beside this file under its name, its parts in a
+// folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { removeServers } from '../support/postgres.ts'
 
 export interface BenchOptions {
   readonly toy: boolean
+  /** Told what is measured as soon as it is, where that takes long. */
+  readonly report?: (line: string) => void
 }
 
 export interface Benchmark {
@@ -26,6 +28,7 @@ export async function runBenchmark(name: string, options: BenchOptions): Promise
 }
 
 async function main(): Promise<void> {
+  const report = (line: string) => process.stderr.write(`${line}\n`)
   const { values, positionals } = parseArgs({
     options: { toy: { type: 'boolean', default: false } },
     allowPositionals: true,
@@ -38,7 +41,7 @@ async function main(): Promise<void> {
     return
   }
   try {
-    process.stdout.write(`${await runBenchmark(name, { toy: values.toy })}\n`)
+    process.stdout.write(`${await runBenchmark(name, { toy: values.toy, report })}\n`)
   } finally {
     await removeServers()
   }

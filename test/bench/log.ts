@@ -5,7 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { Database } from '../../src/database/database.ts'
 import { median, table } from '../support/measure.ts'
-import { testServer } from '../support/postgres.ts'
+import { durable, testServer } from '../support/postgres.ts'
 import type { BenchOptions } from './bench.ts'
 
 const writerCounts = [1, 8, 32]
@@ -14,12 +14,9 @@ const tables = ['logged', 'unlogged'] as const
 export async function bench({ toy }: BenchOptions): Promise<string> {
   const rounds = toy ? 1 : 5
   const turnMs = toy ? 100 : 2000
-  const server = await testServer()
+  // What a write costs is decided by the disk.
+  const server = await testServer(durable)
   const test = await server.database()
-  // The server of the tests is fast and careless; what a write costs is decided by the disk.
-  for (const setting of ['fsync', 'synchronous_commit', 'full_page_writes'])
-    await test.query(`alter system set ${setting} = on`)
-  await test.query('select pg_reload_conf()')
   for (const name of tables)
     await test.query(`create table ${name} (like consumers including defaults including indexes)`)
   await test.query(`select log_changes('logged')`)

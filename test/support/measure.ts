@@ -9,5 +9,20 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 /** The middle one of an odd number of measurements, the lower middle of an even number. */
 export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN
+  return quantile(values, 0.5)
+}
+
+/** The smallest of the measurements that `share` of them do not exceed: of fewer than 100, 0.99 asks for the largest. */
+export function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(share * values.length) - 1] ?? Number.NaN
+}
+
+/** Milliseconds with as many digits as are worth reading. */
+export function inMs(value: number): string {
+  return value.toFixed(Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0)
+}
+
+/** Two cells: median and 99th percentile, in milliseconds. */
+export function p50p99(values: readonly number[]): readonly [string, string] {
+  return [inMs(median(values)), inMs(quantile(values, 0.99))]
 }

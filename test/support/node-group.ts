@@ -15,8 +15,9 @@ export class NodeGroup {
     this.upstream = upstream
   }
 
-  static async make(): Promise<NodeGroup> {
-    return new NodeGroup(await testDatabase(), await new Upstream().start())
+  /** @param database  dropped with the group; default: one on the server that all tests share */
+  static async make(database?: TestDatabase): Promise<NodeGroup> {
+    return new NodeGroup(database ?? (await testDatabase()), await new Upstream().start())
   }
 
   /** Starts one more node. */
@@ -24,6 +25,15 @@ export class NodeGroup {
     const node = await NodeProcess.start(this.database, settings)
     this.nodes.push(node)
     return node
+  }
+
+  /** From now on nobody is notified of a change. */
+  async silence(): Promise<void> {
+    await this.database.query(
+      `do $$ begin
+         execute replace(pg_get_functiondef('append_event'::regproc), 'perform pg_notify', 'perform format');
+       end $$`,
+    )
   }
 
   /** Ends the nodes and drops the datastore. */

@@ -45,8 +45,13 @@ export class NodeProcess {
   /** Starts a node on `datastore`; resolves once it serves. */
   static async start(datastore: DatastoreAddress, settings: JsonObject = {}): Promise<NodeProcess> {
     const node = await NodeProcess.prepare(datastore, settings)
-    await node.launch()
-    return node
+    try {
+      await node.launch()
+      return node
+    } catch (error) {
+      await node.remove()
+      throw error
+    }
   }
 
   /** One that is yet to be launched. */
@@ -74,6 +79,11 @@ export class NodeProcess {
 
   get admin(): string {
     return `http://${this.#listeners.admin_api_listen}`
+  }
+
+  /** Where it listens for other nodes, `host:port`. */
+  get clusterAddress(): string {
+    return this.#listeners.cluster_listen as string
   }
 
   get pid(): number {
@@ -128,9 +138,10 @@ export class NodeProcess {
     return answerOf(await fetch(`${this.proxy}${path}`, init))
   }
 
-  /** Waits for a line of its log. */
-  async logged(pattern: RegExp): Promise<void> {
-    while (!pattern.test(this.#output)) await once(this.#child?.stdout as NodeJS.ReadableStream, 'data')
+  /** Waits for a line of its log, in what it has printed from the character `from` on. */
+  async logged(pattern: RegExp, from = 0): Promise<void> {
+    const stdout = this.#child?.stdout as NodeJS.ReadableStream
+    while (!pattern.test(this.#output.slice(from))) await once(stdout, 'data')
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -46,13 +46,16 @@ export interface TestServer {
 }
 
 /** Speed over safety: what these servers hold is thrown away. */
-const settings = {
+const careless = {
   fsync: 'off',
   synchronous_commit: 'off',
   full_page_writes: 'off',
   shared_buffers: '32MB',
   max_connections: '200',
 }
+
+/** What a write waits for in production; for those who measure what it costs. */
+export const durable = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
 
 const host = '127.0.0.1'
 const template = 'troop_template'
@@ -64,12 +67,17 @@ export async function testDatabase(): Promise<TestDatabase> {
   return (await run.shared).database()
 }
 
-/** A server of the caller's own, for tests that stop or kill it. Removed at the end of the run at the latest. */
-export async function testServer(): Promise<TestServer> {
+/**
+ * A server of the caller's own, for those who stop or kill it, or want other settings. Removed at the end of the run at
+ * the latest.
+ * @param settings  over those of the tests, which no statement can change: they come by the command line
+ */
+export async function testServer(settings: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const place = await serverPlace()
   const dir = join(place.root, 'server')
   const server = await EmbeddedServer.open({
-    ...{ dir, clock: systemClock, random: systemRandom, settings, durable: false },
+    ...{ dir, clock: systemClock, random: systemRandom, durable: false },
+    settings: { ...careless, ...settings },
   })
   await server.initialise()
   const port = await server.start()

@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 export class TcpProxy {
   /** Told what a client sends before it is passed on. */
   onRequest: (data: Buffer, wire: Wire) => void = () => {}
+  /** Bytes that came so far, from either side. */
+  bytes = 0
   readonly port: number
   readonly #server: ReturnType<typeof createServer>
   readonly #wires = new Set<Wire>()
@@ -15,12 +17,16 @@ export class TcpProxy {
     this.port = (server.address() as AddressInfo).port
   }
 
-  static async to(host: string, port: number): Promise<TcpProxy> {
+  /** @param port  clients wait for it, if it is not known yet */
+  static async to(host: string, port: number | Promise<number>): Promise<TcpProxy> {
     const server = createServer()
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const proxy = new TcpProxy(server)
-    server.on('connection', (client) => proxy.#join(client, connect(port, host)))
+    server.on('connection', async (client) => {
+      client.on('error', () => {})
+      proxy.#join(client, connect(await port, host))
+    })
     return proxy
   }
 
@@ -72,10 +78,12 @@ export class TcpProxy {
     this.#wires.add(wire)
     if (this.#isIsolated) wire.deaf()
     client.on('data', (data) => {
+      this.bytes += data.length
       this.onRequest(data, wire)
       if (!server.destroyed) server.write(data)
     })
     server.on('data', (data) => {
+      this.bytes += data.length
       if (answering) client.write(data)
       else wire.cut()
     })

@@ -25,12 +25,6 @@ describe('a change comes to a node', function () {
     const two = await group.start({ workers: 1, cluster: { ...settings, ...second } })
     return [one, two] as const
   }
-  const silence = () =>
-    group.database.query(
-      `do $$ begin
-         execute replace(pg_get_functiondef('append_event'::regproc), 'perform pg_notify', 'perform format');
-       end $$`,
-    )
   const addApi = (node: NodeProcess, name: string) =>
     node.ask('POST', '/apis', { name, request_path: `/${name}`, upstream_url: group.upstream.url })
   /** Adds APIs through one node and calls them through the other, until each is there. */
@@ -42,7 +36,7 @@ describe('a change comes to a node', function () {
   }
 
   it('by push alone, where nobody is notified', async () => {
-    await silence()
+    await group.silence()
     const [one, two] = await pair({ heartbeat_interval: never })
     await until(async () => (await one.ask('GET', '/cluster?status=alive')).body.total === 2)
     for (let i = 0; i < 20; i++) {
@@ -59,7 +53,7 @@ describe('a change comes to a node', function () {
   })
 
   it('by reading the log alone, where nodes can’t talk and nobody is notified', async () => {
-    await silence()
+    await group.silence()
     const [one, two] = await pair({ heartbeat_interval: '200ms', encrypt: key(1) }, { encrypt: key(2) })
     await travels(one, two)
   })
