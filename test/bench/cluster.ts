@@ -102,8 +102,9 @@ const toySize: Plan = {
   ],
 }
 
-export async function bench({ toy, report = () => {} }: BenchOptions): Promise<string> {
-  const plan = toy ? toySize : full
+export async function bench({ toy, nodes, report = () => {} }: BenchOptions): Promise<string> {
+  const all = toy ? toySize : full
+  const plan = nodes === undefined ? all : { ...all, sizes: [nodes] }
   const machine = `${availableParallelism()} cores, load ${loadavg()[0]?.toFixed(1)} before it began`
   const results = new Results(report)
   const server = await testServer(durable)

@@ -124,16 +124,17 @@ export class Push {
     return { life: self().life, position, digest: applier.digestAt(position) ?? applier.applied().digest }
   }
 
-  /** Tells one node until it has acknowledged, or nobody waits any more. */
+  /** Tells one node until it has acknowledged, or can't be expected to soon: once it is back, it asks for what it lacks. */
   async #tell(
     name: string,
     message: { readonly to: Position; readonly events: readonly LogEvent[] },
     deadline: number,
     acknowledgements: Acknowledgements,
   ): Promise<void> {
-    const { clock, target, logger } = this.#parts
+    const { clock, target, mayAnswer, logger } = this.#parts
     while (clock.monotonic() < deadline) {
       const peer = target(name)
+      if (!peer && !mayAnswer(name)) return
       try {
         const answer = peer && (await peer.call(pushMethod, message, deadline - clock.monotonic()))
         if (answer !== undefined) {
