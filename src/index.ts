@@ -1,9 +1,14 @@
 // What the package offers to programs: writing plugins. Everything else is the command line's.
 export { defineEntity, type Entity, type Field, type Fields } from './entities/define.ts'
+export { type CounterTable, counterTable } from './plugins/counter-table.ts'
 export {
   type AccessTools,
+  type Ask,
   andThen,
+  type Counters,
+  type Counting,
   definePlugin,
+  type Limits,
   type LogRecord,
   type Phases,
   type Plugin,
@@ -13,4 +18,5 @@ export {
   type PluginRequest,
   type PluginResponse,
   Refusal,
+  type Tally,
 } from './plugins/plugin.ts'

@@ -62,6 +62,7 @@ const sideDoors: readonly string[] = [
   'src/node/datastore.ts',
   'src/node/plugins.ts',
   'src/node/working-dir.ts',
+  'src/plugins/counter-table.ts',
   'src/plugins/plugin.ts',
 ]
 const allDoor = ['base', 'entities']

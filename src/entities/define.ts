@@ -78,6 +78,8 @@ export interface Entity {
   readonly owner?: Owner
   /** False for rows that no node caches (counters, codes): they have no trigger and make no events. Default true. */
   readonly logged?: boolean
+  /** A timestamp of rows that are not logged: any time after it the row is removed, by any node. */
+  readonly expires?: string
   /** The highest schema version of row images that this code understands. Default 1. */
   readonly version?: number
   /**
@@ -91,11 +93,12 @@ export interface Entity {
 export function defineEntity<const E extends Entity>(entity: E): E {
   const problem = (text: string) => new TypeError(`entity ${entity.name}: ${text}`)
   if (!/^[a-z_]+$/.test(entity.name)) throw problem('a name has lower-case letters and _ only')
-  if (!('id' in entity.fields)) throw problem('needs an attribute id')
-  const named = [...entity.lookups.flatMap((lookup) => lookup.by), entity.alias, entity.owner?.column]
+  const { fields, lookups, alias, owner, logged = true, expires } = entity
+  if (logged && !('id' in fields)) throw problem('needs an attribute id')
+  if (logged && expires !== undefined) throw problem('rows that are logged do not expire')
+  const named = [...lookups.flatMap((lookup) => lookup.by), alias, owner?.column, expires]
   for (const column of named) {
-    if (column !== undefined && !(column in entity.fields))
-      throw problem(`${column} is not one of its attributes`)
+    if (column !== undefined && !(column in fields)) throw problem(`${column} is not one of its attributes`)
   }
   return Object.freeze(entity)
 }

@@ -181,6 +181,11 @@ export class Agent {
     return this.#prune.counts()
   }
 
+  /** Whether the datastore is known not to answer. */
+  isAway(): boolean {
+    return this.#pull.isAway()
+  }
+
   get reachability(): Reachability {
     return this.#pull.reachability()
   }

@@ -58,6 +58,13 @@ export class WorkerFailed extends TroopError {
   }
 }
 
+/** Requests could not be counted, or it is not known whether they were. */
+export class CountersAway extends TroopError {
+  constructor(message: string, cause?: unknown) {
+    super('counters-away', message, { cause })
+  }
+}
+
 /** Somebody told the node to stop before it served. */
 export class StartInterrupted extends TroopError {
   constructor() {

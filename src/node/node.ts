@@ -22,12 +22,14 @@ import type { Plugin } from '../plugins/plugin.ts'
 import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
+import { PostgresCounters } from './counters/postgres-counters.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
 import { StartInterrupted } from './errors.ts'
 import { Metrics } from './metrics.ts'
 import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
 import { canReusePort, requireFreePorts } from './ports.ts'
 import { handleSignals } from './signals.ts'
+import { Sweeper } from './sweeper.ts'
 import type { ProxySetup } from './thread.ts'
 import { packageVersion } from './version.ts'
 import { Workers } from './workers.ts'
@@ -102,6 +104,7 @@ class Node implements RunningNode {
   #surroundings!: Surroundings
   #datastore!: Datastore
   #agent!: Agent
+  #counters!: PostgresCounters
   #workers!: Workers
   #cacheView!: CacheView
   #metrics!: Metrics
@@ -247,6 +250,11 @@ class Node implements RunningNode {
     })
     await requirePlugins(this.#plugins, this.#agent.store)
     this.#listens('cluster_listen', await this.#agent.start(this.#resources))
+    const { clock } = this.#surroundings
+    this.#counters = new PostgresCounters({ database, isAway: () => this.#agent.isAway(), clock })
+    const entities = () => entitiesOf(this.#plugins)
+    const sweeper = new Sweeper({ ...this.#surroundings, database, entities, logger: logger.scope('node') })
+    this.#resources.own('sweeper', sweeper).start()
   }
 
   async #openWorkers(): Promise<void> {
@@ -258,6 +266,7 @@ class Node implements RunningNode {
       count,
       listen: config.proxy.listen,
       catalog: this.#agent.catalog,
+      countBatch: (asks) => this.#counters.count(asks),
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,

@@ -1,4 +1,6 @@
-// What the agent and a worker thread say to each other besides the catalog, which has a port of its own.
+// What the agent and a worker thread say to each other besides the catalog and the counts of the cluster, which have
+// ports of their own.
+import type { MessagePort } from 'node:worker_threads'
 import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
 import type { LinkEnd } from '../catalog/link.ts'
@@ -30,6 +32,7 @@ export interface WorkerCounts {
 export interface WorkerSetup {
   readonly catalog: LinkEnd
   readonly counts: WorkerCounts
+  readonly counting: CountingSetup
   /** Bound on this worker's own cache (L1), in bytes of estimated size. */
   readonly cacheBytes: number
   /** Whether several workers listen on one port; false where the platform can't, and then there is one. */
@@ -39,6 +42,15 @@ export interface WorkerSetup {
   readonly proxy: ProxySetup
   readonly version: string
   readonly logLevel: LogLevel
+}
+
+/** What a worker counts requests of callers with; see counters/. */
+export interface CountingSetup {
+  /** Of this node: the memory that all its threads share, and this worker's number among them, from 1. */
+  readonly buffer: SharedArrayBuffer
+  readonly owner: number
+  /** To the agent, which counts for all nodes. */
+  readonly port: MessagePort
 }
 
 /** Each is answered by the message after the arrow, or by `failed`. One at a time, but for `close`. */

@@ -1,17 +1,29 @@
 // One worker as the agent holds it: the thread, its end of the catalog, and what it was asked and has not answered.
 import type { HeapInfo } from 'node:v8'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Address } from '../base/address.ts'
 import { type Clock, within } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
 import { AgentLink, openLink } from '../catalog/link.ts'
+import type { CountBatch } from './counters/batch.ts'
+import { serveCounting } from './counters/counting-link.ts'
 import { WorkerFailed } from './errors.ts'
-import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerLine, WorkerSetup } from './thread.ts'
+import type {
+  Answer,
+  CountingSetup,
+  FromWorker,
+  ProxySetup,
+  ToWorker,
+  WorkerLine,
+  WorkerSetup,
+} from './thread.ts'
 
 export interface WorkerThreadOptions {
   readonly catalog: AgentCatalog
-  readonly setup: Omit<WorkerSetup, 'catalog'>
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counting'>
+  /** How it counts requests, for this node and for all of them. */
+  readonly counting: Omit<CountingSetup, 'port'> & { readonly countBatch: CountBatch }
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -39,14 +51,21 @@ export class WorkerThread {
 
   constructor(options: WorkerThreadOptions) {
     const { catalog, setup, logger } = options
+    const { countBatch, ...shared } = options.counting
     this.#options = options
     const { agent, worker } = openLink()
-    const workerData: WorkerSetup = { ...setup, catalog: worker }
+    const counting = new MessageChannel()
+    serveCounting(counting.port1, countBatch)
+    const workerData: WorkerSetup = {
+      ...setup,
+      catalog: worker,
+      counting: { ...shared, port: counting.port2 },
+    }
     // The file is .ts from a checkout and .js in the package, like this one.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
     this.#thread = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
       workerData,
-      transferList: [worker.port],
+      transferList: [worker.port, counting.port2],
       name: 'troop worker',
     })
     this.#link = new AgentLink({

@@ -8,12 +8,16 @@ import type { Logger } from '../base/logger.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
+import type { Counters } from '../plugins/plugin.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
 import { HttpInbound } from '../proxy/inbound/http-inbound.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
+import { ClusterCounters } from './counters/cluster-counters.ts'
+import { countingOver } from './counters/counting-link.ts'
+import { LocalCounters } from './counters/local-counters.ts'
 import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
 import { workerLogger } from './worker-logger.ts'
 
@@ -21,6 +25,7 @@ class ProxyWorker {
   readonly #setup: WorkerSetup
   readonly #logger: Logger
   readonly #counters: Float64Array
+  readonly #counting: Counters & { readonly cluster: ClusterCounters }
   readonly #router = new Router()
   readonly #catalog: WorkerCatalog
   readonly #inbound: HttpInbound
@@ -31,6 +36,12 @@ class ProxyWorker {
     this.#logger = logger
     const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version } = setup
     this.#counters = new Float64Array(counts.proxy)
+    const { buffer, owner, port } = setup.counting
+    const common = { clock: systemClock, logger: logger.scope('node') }
+    this.#counting = {
+      local: new LocalCounters({ buffer, owner, ...common }),
+      cluster: new ClusterCounters({ count: countingOver(port), ...common }),
+    }
     new LoopDelay(systemClock, new Histogram(loopDelayBoundsMs, new Float64Array(counts.loopDelay))).start()
     this.#catalog = new WorkerCatalog({
       ...{ end, projection: this.#router, clock: systemClock, maxBytes },
@@ -63,6 +74,7 @@ class ProxyWorker {
       case 'close':
         await (message.cut ? this.#inbound.stop() : this.#inbound.drain())
         await this.#gateway?.stop()
+        await this.#counting.cluster.stop()
         return { kind: 'closed' }
     }
   }
@@ -82,7 +94,7 @@ class ProxyWorker {
       catalog: this.#catalog,
       router: this.#router,
       plugins: await loadPlugins(customPlugins, pluginDir),
-      host: { logger, clock: systemClock, random: systemRandom },
+      host: { logger, clock: systemClock, random: systemRandom, counters: this.#counting },
       outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),

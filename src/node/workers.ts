@@ -9,6 +9,8 @@ import { loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { type CacheCounters, cacheCounterNames } from '../cache/cache.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
 import { type Counter, Counters, counterCount } from '../proxy/counters.ts'
+import type { CountBatch } from './counters/batch.ts'
+import { localCountersBuffer, releaseLocks } from './counters/local-counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
 import type { ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
@@ -18,12 +20,16 @@ export interface WorkersOptions {
   readonly count: number
   readonly listen: Address
   readonly catalog: AgentCatalog
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts'>
+  /** Counts requests for all nodes. */
+  readonly countBatch: CountBatch
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting'>
   readonly surroundings: Surroundings
 }
 
 /** One thread's place: what is counted there outlives the thread. */
 interface Seat {
+  /** From 1. */
+  readonly number: number
   readonly counts: WorkerCounts
   /** Of `counts.proxy`. */
   readonly counters: Counters
@@ -42,6 +48,8 @@ const closeLimitMs = 3000
 export class Workers {
   readonly #options: WorkersOptions
   readonly #seats: readonly Seat[]
+  /** What they count together of callers' requests; outlives them too. */
+  readonly #localCounters = localCountersBuffer()
   #proxy: ProxySetup
   #address: Address
   #closing = false
@@ -51,7 +59,7 @@ export class Workers {
     this.#options = options
     this.#proxy = options.setup.proxy
     this.#address = options.listen
-    this.#seats = Array.from({ length: options.count }, makeSeat)
+    this.#seats = Array.from({ length: options.count }, (_, i) => makeSeat(i + 1))
   }
 
   /** Starts all; resolves once each of them listens. @throws {WorkerFailed} */
@@ -145,12 +153,13 @@ export class Workers {
   }
 
   #spawn(seat: Seat): WorkerThread {
-    const { catalog, setup, surroundings } = this.#options
+    const { catalog, countBatch, setup, surroundings } = this.#options
     const { clock, logger } = surroundings
-    const { counts } = seat
+    const { counts, number: owner } = seat
     const thread = new WorkerThread({
       catalog,
       setup: { ...setup, counts, proxy: this.#proxy },
+      counting: { buffer: this.#localCounters, owner, countBatch },
       clock,
       logger,
     })
@@ -159,6 +168,7 @@ export class Workers {
     void thread.ended.then((error) => {
       seat.thread = undefined
       seat.counters.clearHeld()
+      releaseLocks(this.#localCounters, owner)
       if (this.#closing) return
       this.#deaths++
       logger.scope('node').error('a worker died and is replaced', { error })
@@ -186,13 +196,14 @@ export class Workers {
   }
 }
 
-function makeSeat(): Seat {
+function makeSeat(number: number): Seat {
   const counts = {
     proxy: sharedNumbers(counterCount),
     cache: sharedNumbers(cacheCounterNames.length),
     loopDelay: sharedNumbers(Histogram.lengthFor(loopDelayBoundsMs)),
   }
-  return { counts, counters: new Counters(new Float64Array(counts.proxy)), thread: undefined, failures: 0 }
+  const counters = new Counters(new Float64Array(counts.proxy))
+  return { number, counts, counters, thread: undefined, failures: 0 }
 }
 
 function sharedNumbers(count: number): SharedArrayBuffer {

@@ -1,6 +1,7 @@
 // What a plugin is: a value with a name, a priority, a configuration table, entities and phases. It registers
 // nothing and imports nothing of the node; the node lists it in plugins.ts or loads it from `custom_plugins`.
 import type { Migration } from 'kysely/migration'
+import type { Period, PerPeriod } from '../base/calendar.ts'
 import type { Clock } from '../base/clock.ts'
 import type { JsonObject, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
@@ -30,6 +31,46 @@ export interface PluginHost {
   readonly logger: Logger
   readonly clock: Clock
   readonly random: Random
+  readonly counters: Counters
+}
+
+/** Counts of requests in the windows of the calendar (base/calendar.ts). */
+export interface Counters {
+  /** Of this node, all its threads together; in its memory, which a restart empties. Answers at once. */
+  readonly local: Counting
+  /** Of all nodes together, in the datastore. */
+  readonly cluster: Counting
+}
+
+export interface Counting {
+  /**
+   * Counts one request in the current window of every period, unless a limit is used up: then in none. Does not throw;
+   * a promise rejects with {CountersAway} when it could not be counted, or it is not known whether it was.
+   */
+  take(ask: Ask): Tally | Promise<Tally>
+}
+
+/** How many requests may be counted in one window of a period; one that is absent has no limit. */
+export type Limits = Readonly<Partial<Record<Period, number>>>
+
+/** A request to be counted. Those that agree in the first three are counted together. */
+export interface Ask {
+  /** Where it is counted for all nodes: one that the plugin's migrations made (counter-table.ts). */
+  readonly table: string
+  /** Id of its API. */
+  readonly api: string
+  /** Whose request it is, e.g. the id of a consumer or an address. */
+  readonly identifier: string
+  readonly limits: Limits
+  /** Whether it may be decided by what this node knows, and be counted after that. */
+  readonly ahead?: boolean
+}
+
+export interface Tally {
+  /** Whether it was counted; else it is over a limit. */
+  readonly counted: boolean
+  /** Requests counted in the current windows, this one among them if it was. */
+  readonly used: PerPeriod<number>
 }
 
 /** A request as plugins see it: `proxy/request.ts` fits. */

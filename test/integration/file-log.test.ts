@@ -7,6 +7,7 @@ import type { LogFields } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { fileLog } from '../../src/plugins/file-log/file-log.ts'
 import type { Phases } from '../../src/plugins/plugin.ts'
+import { testCounters } from '../support/counters.ts'
 import { collect, TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
@@ -58,7 +59,7 @@ describe('file-log', () => {
       lines = []
       now = 0
       const clock = { ...systemClock, monotonic: () => now }
-      phases = fileLog.open({ logger: collect(lines), clock, random: systemRandom })
+      phases = fileLog.open({ logger: collect(lines), clock, random: systemRandom, counters: testCounters() })
     })
 
     const log = (n: number, file = path) => phases.log?.({ n }, { path: file })

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import type { LogFields, Logger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { definePlugin, type LogRecord, type Plugin } from '../../src/plugins/plugin.ts'
+import { type Counters, definePlugin, type LogRecord, type Plugin } from '../../src/plugins/plugin.ts'
 import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { counterCount } from '../../src/proxy/counters.ts'
 import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
@@ -11,6 +11,7 @@ import type { Handler } from '../../src/proxy/inbound/inbound.ts'
 import { HttpOutbound, type HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
 import { Router } from '../../src/proxy/router.ts'
+import { testCounters } from './counters.ts'
 import { ScriptedCatalog } from './scripted-catalog.ts'
 
 export interface TestGatewayOptions {
@@ -21,6 +22,8 @@ export interface TestGatewayOptions {
   readonly outbound?: Omit<HttpOutboundOptions, 'clock'>
   readonly inboundTimeoutMs?: number
   readonly graceMs?: number
+  /** With which plugins count requests. */
+  readonly counting?: Counters
 }
 
 export class TestGateway {
@@ -44,7 +47,7 @@ export class TestGateway {
       catalog: this.catalog,
       router: this.router,
       plugins: [...shippedPlugins, ...(options.plugins ?? []), this.#recorder()],
-      host: { logger, clock, random: systemRandom },
+      host: { logger, clock, random: systemRandom, counters: options.counting ?? testCounters() },
       outbound: this.outbound,
       trustedIps: options.trustedIps ?? [],
       minPositionWaitMs: options.minPositionWaitMs ?? 1000,

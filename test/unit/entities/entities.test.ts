@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../src/base/json.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { api } from '../../../src/entities/api.ts'
 import { consumer } from '../../../src/entities/consumer.ts'
-import { commonFields, type Entity } from '../../../src/entities/define.ts'
+import { commonFields, defineEntity, type Entity } from '../../../src/entities/define.ts'
 import { Invalid } from '../../../src/entities/errors.ts'
 import { toReply } from '../../../src/entities/reply.ts'
 import { describeSchema } from '../../../src/entities/schema.ts'
@@ -140,6 +140,24 @@ describe('consumer', () => {
     const text = "At least a 'custom_id' or a 'username' must be specified"
     expect(check(consumer, {})).to.deep.equal({ username: text, custom_id: text })
     expect(check(consumer, { custom_id: 'x' })).to.deep.equal({ username: null, custom_id: 'x' })
+  })
+})
+
+describe('defineEntity', () => {
+  const counts: Entity = {
+    name: 'counts',
+    fields: { value: { type: 'number' }, over_at: { type: 'timestamp' } },
+    lookups: [],
+    logged: false,
+    expires: 'over_at',
+  }
+
+  it('lets rows have an end and no id only where they are not logged', () => {
+    expect(defineEntity(counts)).to.equal(counts)
+    expect(() => defineEntity({ ...counts, logged: true })).to.throw('entity counts: needs an attribute id')
+    const logged = { ...counts, fields: { ...counts.fields, ...commonFields }, logged: true }
+    expect(() => defineEntity(logged)).to.throw('entity counts: rows that are logged do not expire')
+    expect(() => defineEntity({ ...counts, expires: 'end' })).to.throw('end is not one of its attributes')
   })
 })
 

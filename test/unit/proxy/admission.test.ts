@@ -10,6 +10,7 @@ import { Repeats } from '../../../src/proxy/repeats.ts'
 import type { Client, Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
+import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
@@ -47,7 +48,7 @@ describe('a request that asks for a position', () => {
     const clientAddress = clientAddressRule(trustedIps)
     return new Resolver({
       ...{ catalog, router, clientAddress, logger },
-      chains: new PluginChains([], { logger, clock, random: systemRandom }),
+      chains: new PluginChains([], { logger, clock, random: systemRandom, counters: testCounters() }),
       admission: new Admission({
         ...{ catalog, clientAddress, trustedIps, minPositionWaitMs: waitMs, freshness, clock },
       }),
@@ -226,7 +227,12 @@ describe('a request to a node that must not be too old', () => {
     const common = { catalog, clientAddress, clock, logger: collect([]) }
     const resolver = new Resolver({
       ...{ ...common, router },
-      chains: new PluginChains([], { logger: common.logger, clock, random: systemRandom }),
+      chains: new PluginChains([], {
+        logger: common.logger,
+        clock,
+        random: systemRandom,
+        counters: testCounters(),
+      }),
       admission: new Admission({ ...common, trustedIps: [], minPositionWaitMs: waitMs, freshness }),
       repeats: new Repeats(clock),
     })

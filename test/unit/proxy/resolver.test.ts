@@ -11,6 +11,7 @@ import { Repeats } from '../../../src/proxy/repeats.ts'
 import type { Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
+import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
 
@@ -51,7 +52,12 @@ describe('resolver', () => {
     lines = []
     const logger = collect(lines)
     const clock = systemClock
-    const chains = new PluginChains([...shippedPlugins, ...plugins], { logger, clock, random: systemRandom })
+    const chains = new PluginChains([...shippedPlugins, ...plugins], {
+      logger,
+      clock,
+      random: systemRandom,
+      counters: testCounters(),
+    })
     const clientAddress = clientAddressRule([])
     const admission = new Admission({
       ...{ catalog, clientAddress, trustedIps: [], minPositionWaitMs: 1000, freshness: undefined, clock },
