@@ -93,6 +93,7 @@ describe('an Admin API', () => {
         consumers: 1,
         plugins: 0,
         keyauth_credentials: 0,
+        ratelimiting_metrics: 0,
         nodes: 1,
       })
       const counters = ['active', 'reading', 'writing', 'waiting', 'accepted', 'handled'].map(

@@ -73,7 +73,9 @@ describe('plugin configurations', () => {
 
         const limit = await make({ name: 'rate-limiting', config: { hour: 2 } })
         const minute = { ...{ id: limit.id, name: 'rate-limiting', created_at: 1 }, config: { minute: 3 } }
-        expect((await send('PUT', collection, minute)).body.config).to.deep.equal({ minute: 3, async: false })
+        expect((await send('PUT', collection, minute)).body.config).to.deep.equal({
+          ...{ minute: 3, async: false, continue_on_error: false },
+        })
       })
 
       it('are disabled and enabled, by PUT and by PATCH [contract 36, 42, 62]', async () => {
@@ -123,7 +125,34 @@ describe('plugin configurations', () => {
         expect(
           (await send('PATCH', collection + made.id, { config: { async: true } })).body.config,
         ).to.deep.equal({
-          ...{ minute: 1, async: true },
+          ...{ minute: 1, async: true, continue_on_error: false },
+        })
+      })
+
+      it('of rate-limiting need a limit, and longer periods that allow no less [contract 365, 366]', async () => {
+        const post = (config: JsonObject) => send('POST', collection, { name: 'rate-limiting', config })
+        const none = 'You need to set at least one limit: second, minute, hour, day, month, year'
+        const order = 'The limit for hour cannot be lower than the limit for second'
+        for (const [config, text] of [
+          [{ async: true }, none],
+          [{ hour: 0 }, 'Value for hour must be greater than zero'],
+          [{ second: 10, hour: 5 }, order],
+        ] as const) {
+          const reply = await post(config)
+          expect(reply.status).to.equal(400)
+          expect(reply.body).to.deep.equal({ config: text })
+        }
+        const made = await post({ second: 10 })
+        expect(made.status).to.equal(201)
+        expect(made.body.config).to.deep.equal({ second: 10, async: false, continue_on_error: false })
+        const changed = await send('PATCH', collection + made.body.id, { config: { hour: 5 } })
+        expect(changed.body).to.deep.equal({ config: order })
+        const more = { hour: 20, policy: 'local', limit_by: 'ip' }
+        const told = await send('PATCH', collection + made.body.id, { config: more })
+        expect(told.body.config).to.deep.equal({ ...made.body.config, ...more })
+        const unknown = await send('PATCH', collection + made.body.id, { config: { policy: 'redis' } })
+        expect(unknown.body).to.deep.equal({
+          'config.policy': '"redis" is not allowed. Allowed values are: "local", "cluster"',
         })
       })
 

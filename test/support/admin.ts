@@ -12,6 +12,7 @@ import { systemRandom } from '../../src/base/random.ts'
 import { coreModule, migrateUp } from '../../src/database/migrate.ts'
 import { keyAuth } from '../../src/plugins/key-auth/key-auth.ts'
 import { definePlugin } from '../../src/plugins/plugin.ts'
+import { rateLimiting } from '../../src/plugins/rate-limiting/rate-limiting.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import { openDatabase } from './log.ts'
@@ -201,22 +202,10 @@ function parse(text: string): unknown {
 
 /** Plugins of every shape that configurations come in; they do nothing. */
 const idle = { phases: {} }
-const limits = ['second', 'minute', 'hour', 'day', 'month', 'year']
 
 export const samplePlugins = [
   keyAuth,
-  definePlugin({
-    ...idle,
-    name: 'rate-limiting',
-    config: {
-      ...Object.fromEntries(limits.map((limit) => [limit, { type: 'number' }] as const)),
-      async: { type: 'boolean', default: false },
-    },
-    checkConfig: (config: JsonObject) =>
-      limits.some((limit) => config[limit] !== undefined)
-        ? undefined
-        : `You need to set at least one limit: ${limits.join(', ')}`,
-  }),
+  rateLimiting,
   definePlugin({
     ...idle,
     name: 'ip-restriction',
