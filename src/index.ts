@@ -3,6 +3,7 @@ export { defineEntity, type Entity, type Field, type Fields } from './entities/d
 export {
   type AccessTools,
   andThen,
+  type BodyLimit,
   definePlugin,
   type LogRecord,
   type Phases,
