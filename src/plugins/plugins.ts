@@ -6,12 +6,20 @@ import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
-export const shippedPlugins: readonly Plugin[] = [acl, correlationId, fileLog, keyAuth, requestSizeLimiting]
+export const shippedPlugins: readonly Plugin[] = [
+  acl,
+  correlationId,
+  fileLog,
+  httpLog,
+  keyAuth,
+  requestSizeLimiting,
+]
 
 /**
  * The shipped plugins, then the custom ones in the order in which they are named.
