@@ -10,11 +10,13 @@ import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
   acl,
   correlationId,
+  tcpLog,
   fileLog,
   httpLog,
   keyAuth,
