@@ -188,7 +188,7 @@ export function whereNamed({ alias = 'id' }: Entity, name: string): Filter {
 }
 
 /** The row that a path names by its id alone. @throws {Invalid} when it is none */
-export function whereId(id: string): Filter {
-  if (!isUuid(id)) throw new Invalid({ id: notUuid(id) })
+export function whereId(id: string, attribute = 'id'): Filter {
+  if (!isUuid(id)) throw new Invalid({ [attribute]: notUuid(id) })
   return { id }
 }

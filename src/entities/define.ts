@@ -65,6 +65,8 @@ export interface Lookup {
 export interface Owner {
   readonly column: string
   readonly path: string
+  /** The attribute under which an id in the path that is none is told of: 0.8 had two ways. Default `id`. */
+  readonly wrongId?: 'id' | 'message'
 }
 
 export interface Entity {
@@ -76,6 +78,11 @@ export interface Entity {
   /** A unique attribute that may stand for the id in a path, e.g. `username`. */
   readonly alias?: string
   readonly owner?: Owner
+  /**
+   * What to say when a constraint of the table, by its name, refuses a row: attribute → text. For rules over several
+   * columns; those over one are named by it (store/constraints.ts).
+   */
+  readonly constraints?: { readonly [constraint: string]: Readonly<Record<string, string>> }
   /** False for rows that no node caches (counters, codes): they have no trigger and make no events. Default true. */
   readonly logged?: boolean
   /** A timestamp of rows that are not logged: any time after it the row is removed, by any node. */

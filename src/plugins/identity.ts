@@ -20,7 +20,7 @@ function tell(headers: PluginHeaders, name: string, value: unknown): void {
  * Any text as a header value: UTF-8, each byte one char. Control characters are percent-encoded, since left out
  * they would turn one name into another.
  */
-function headerValue(text: string): string {
+export function headerValue(text: string): string {
   const bytes = Buffer.from(text, 'utf8').toString('latin1')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass
   return bytes.replace(/[\x00-\x1f\x7f]/g, (char) => encodeURIComponent(char))

@@ -78,6 +78,8 @@ export interface PluginRequest {
   readonly incoming: {
     readonly method: string
     readonly target: string
+    /** Names and values in turn, as received: `Expect` and hop-by-hop ones, too. */
+    readonly rawHeaders: readonly string[]
     readonly encrypted: boolean
     readonly remoteAddress: string
   }
@@ -90,8 +92,20 @@ export interface PluginRequest {
   /** As sent upstream, byte for byte, each byte one char; `path` starts with `/`, `query` has no `?`. */
   path: string
   query: string | undefined
+  /** How much of the body may pass; a plugin lowers it and never raises it. Undefined: all of it. */
+  bodyLimit: BodyLimit | undefined
   consumer: Row | null
   credential: Row | null
+}
+
+/**
+ * Holds where the length is not known beforehand, too: once more comes, the request upstream is broken off, never
+ * completed, and the client is answered, or cut off if it has part of an answer. Nothing is held back for it.
+ */
+export interface BodyLimit {
+  readonly bytesMax: number
+  /** What the client is told. */
+  readonly answer: PluginAnswer
 }
 
 export interface PluginHeaders {

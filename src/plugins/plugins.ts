@@ -3,13 +3,27 @@ import { createRequire } from 'node:module'
 import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
+import { acl } from './acl/acl.ts'
+import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
+import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
-export const shippedPlugins: readonly Plugin[] = [keyAuth, rateLimiting, fileLog]
+export const shippedPlugins: readonly Plugin[] = [
+  acl,
+  correlationId,
+  tcpLog,
+  fileLog,
+  httpLog,
+  keyAuth,
+  rateLimiting,
+  requestSizeLimiting,
+]
 
 /**
  * The shipped plugins, then the custom ones in the order in which they are named.

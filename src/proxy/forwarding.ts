@@ -25,6 +25,7 @@ export function openRequest(
     host: hostFor(match, target, headers),
     path: upstreamPath(match, target.path),
     query: target.query,
+    bodyLimit: undefined,
     consumer: null,
     credential: null,
   }

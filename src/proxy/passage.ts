@@ -101,7 +101,31 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     } catch (error) {
       this.#report('warn', 'a request could not be put into words for its upstream', { error })
       this.#answer(errorPage(500, this.#accept()))
+      return
     }
+    this.#limitBody(request)
+  }
+
+  /** Counts what comes of the body, and breaks off before more than may pass goes upstream. */
+  #limitBody({ incoming: { body }, bodyLimit }: ProxyRequest): void {
+    if (!body || !bodyLimit) return
+    let bytes = 0
+    const count = (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= bodyLimit.bytesMax) return
+      body.off('data', count)
+      this.#guard(() => this.#breakOff(bodyLimit.answer))
+    }
+    // Before the exchange hears of the chunk, so that it is never given what is too much, nor the end after it.
+    body.prependListener('data', count)
+  }
+
+  /** The request is not to be completed, whatever became of the reply so far. */
+  #breakOff(answer: Answer): void {
+    if (!this.#reply.open) return
+    this.#abort()
+    if (this.#status === undefined) this.#answer(answer)
+    else this.#reply.cut()
   }
 
   head(status: number, reason: string, raw: readonly string[]): void {

@@ -1,7 +1,7 @@
 // One request on its way through: what came in, and what plugins may see and change before it goes out.
 import type { Readable } from 'node:stream'
 import type { Row } from '../base/json.ts'
-import type { PluginAnswer } from '../plugins/plugin.ts'
+import type { BodyLimit, PluginAnswer } from '../plugins/plugin.ts'
 import type { Headers } from './headers.ts'
 
 /** A request as it came in, whoever parsed it. Never changed. */
@@ -46,6 +46,8 @@ export interface ProxyRequest {
   path: string
   /** Query string as sent upstream, without `?`; undefined when there is none. */
   query: string | undefined
+  /** How much of the body may go upstream; undefined: all of it. */
+  bodyLimit: BodyLimit | undefined
   /** Set by an authentication plugin. */
   consumer: Row | null
   credential: Row | null

@@ -1,7 +1,8 @@
 // From the name of a violated constraint to what is wrong with the row. Migrations name them for it:
-// <table>_<column>_key is unique, <table>_<column>_fkey points at another table.
+// <table>_<column>_key is unique, <table>_<column>_fkey points at another table. For others the entity has the words.
 import type { Json, Row } from '../base/json.ts'
 import type { Entity } from '../entities/define.ts'
+import { Invalid } from '../entities/errors.ts'
 import { AlreadyExists, DoesNotExist } from './errors.ts'
 
 /** Rules over several columns have no attribute to blame. */
@@ -19,6 +20,8 @@ const foreignKeyViolation = '23503'
 export function violationOf(error: unknown, entity: Entity, row: Row): unknown {
   const { sqlState, cause } = (error ?? {}) as { sqlState?: unknown; cause?: { constraint?: unknown } }
   const constraint = String(cause?.constraint ?? '')
+  const told = entity.constraints?.[constraint]
+  if (told) return new Invalid(told)
   if (sqlState === uniqueViolation) return alreadyExists(constraint, entity, row, error)
   const attribute = sqlState === foreignKeyViolation ? columnOf(constraint, entity, 'fkey') : undefined
   if (attribute === undefined) return error

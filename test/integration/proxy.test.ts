@@ -454,6 +454,21 @@ describe('proxy', () => {
       agent.destroy()
     })
 
+    it('a refusal that is the last of its connection is not lost on a client that sends all before it reads', async () => {
+      gateway.addPlugin(addApi(), 'key-auth', { key_names: ['apikey'], hide_credentials: false })
+      const socket = await connect(gateway.port)
+      const failed = Promise.withResolvers<never>()
+      socket.on('error', failed.reject)
+      socket.pause()
+      socket.write('POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 12000000\r\n\r\n')
+      // More than the system keeps for a connection: a gateway that had closed it would have to refuse some of this.
+      const sent = new Promise<void>((resolve) => socket.write(Buffer.alloc(12_000_000), () => resolve()))
+      await Promise.race([sent, failed.promise])
+      let reply = ''
+      for await (const chunk of socket) reply += String(chunk)
+      expect(reply).match(/^HTTP\/1\.1 401 .*\}\n$/s)
+    })
+
     it('a client that expects 100 Continue is asked for its body only if somebody wants it', async () => {
       const api = addApi()
       const head = 'POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n'

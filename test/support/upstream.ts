@@ -26,14 +26,18 @@ export class Upstream {
     else echo(request, response)
   })
 
-  constructor() {
+  readonly #port: number
+
+  /** @param port  0 lets the system choose */
+  constructor(port = 0) {
+    this.#port = port
     this.#server.on('connection', (_socket: Socket) => {
       this.connections++
     })
   }
 
   async start(): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve))
     return this
   }
 

@@ -15,6 +15,7 @@ export function addConsumerRoutes(tools: RouteTools, owned: readonly Entity[]): 
     if (!owner) continue
     addEntityRoutes(tools, {
       path: `/consumers/:consumer/${owner.path}`,
+      wrongId: owner.wrongId,
       async collection(ctx) {
         return {
           entity,

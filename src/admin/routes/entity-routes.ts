@@ -22,10 +22,12 @@ export interface EntityRoutes {
   readonly primaryKey?: readonly string[]
   /** Whether items answer to their alias besides their id. Default false: what is not an id is a 400. */
   readonly byAlias?: boolean
+  /** The attribute under which that is told. Default: `id`. */
+  readonly wrongId?: string | undefined
 }
 
 export function addEntityRoutes({ router, crud }: RouteTools, routes: EntityRoutes): void {
-  const { path, collection, primaryKey = ['id'], byAlias = false } = routes
+  const { path, collection, primaryKey = ['id'], byAlias = false, wrongId } = routes
   router.get(path, async (ctx) => crud.list(ctx, await collection(ctx)))
   router.post(path, async (ctx) => crud.create(ctx, await collection(ctx)))
   router.put(path, async (ctx) => crud.put(ctx, await collection(ctx), primaryKey))
@@ -33,7 +35,7 @@ export function addEntityRoutes({ router, crud }: RouteTools, routes: EntityRout
   const item = `${path}/:item`
   const where = (ctx: RouterContext, { entity }: Collection): Filter => {
     const name = ctx.params.item as string
-    return byAlias ? whereNamed(entity, name) : whereId(name)
+    return byAlias ? whereNamed(entity, name) : whereId(name, wrongId)
   }
   for (const [method, handle] of [
     ['get', crud.read],

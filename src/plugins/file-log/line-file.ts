@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/clock.ts'
-import type { Logger } from '../../base/logger.ts'
+import { LostRecords, type LostRecordsHost } from '../lost-records.ts'
 
 /** Text kept while the disk is slow: some ten thousand records. What comes on top is dropped and counted. */
 const queuedCharsMax = 16 * 1024 * 1024
@@ -11,9 +11,8 @@ const queuedCharsMax = 16 * 1024 * 1024
 /** How often it is looked whether the file was moved away; a rotation loses nothing, it is only seen later. */
 const checkEveryMs = 1000
 
-/** How long a file that can't be written to is left alone, and how often that is said. */
+/** How long a file that can't be written to is left alone. */
 const retryAfterMs = 1000
-const sayEveryMs = 10_000
 
 /** How long `close` waits for the disk. */
 const closeWithinMs = 5000
@@ -22,36 +21,29 @@ const closeWithinMs = 5000
 // that nobody reads must fail rather than wait: it would take one of the few threads that Node has for files.
 const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
-export interface LineFileHost {
-  readonly clock: Clock
-  readonly logger: Logger
-}
-
 export class LineFile {
   readonly #path: string
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #lost: LostRecords
   #handle: FileHandle | undefined
   #queued: string[] = []
   #queuedChars = 0
   /** The write that is going on; it takes what is queued until nothing is. */
   #writing: Promise<void> | undefined
-  #dropped = 0
   #checkedAt = Number.NEGATIVE_INFINITY
   #failedAt = Number.NEGATIVE_INFINITY
-  #saidAt = Number.NEGATIVE_INFINITY
 
-  constructor(path: string, { clock, logger }: LineFileHost) {
+  constructor(path: string, host: LostRecordsHost) {
     this.#path = path
-    this.#clock = clock
-    this.#logger = logger
+    this.#clock = host.clock
+    this.#lost = new LostRecords(host, 'log records were dropped: the file does not take them', { path })
   }
 
   /** Queues `line`, without its newline; never throws. */
   append(line: string): void {
     const failing = this.#clock.monotonic() - this.#failedAt < retryAfterMs
     if (failing || this.#queuedChars + line.length > queuedCharsMax) {
-      this.#drop(1)
+      this.#lost.add(1)
       return
     }
     this.#queued.push(line)
@@ -63,8 +55,12 @@ export class LineFile {
   async close(): Promise<void> {
     const written = this.#writing ?? Promise.resolve()
     const late = () => new Error(`${this.#path} took no more lines within ${closeWithinMs} ms`)
-    await within(this.#clock, closeWithinMs, written, late)
-    await this.#release()
+    try {
+      await within(this.#clock, closeWithinMs, written, late)
+      await this.#release()
+    } finally {
+      this.#lost.say()
+    }
   }
 
   async #writeAll(): Promise<void> {
@@ -77,7 +73,7 @@ export class LineFile {
       } catch (error) {
         this.#failedAt = this.#clock.monotonic()
         await this.#release()
-        this.#drop(lines.length, error)
+        this.#lost.add(lines.length, error)
       }
       // What is being written counts until it is.
       this.#queuedChars -= chars
@@ -105,15 +101,5 @@ export class LineFile {
     this.#handle = undefined
     // A handle that fails to close is gone all the same.
     await handle?.close().catch(() => {})
-  }
-
-  #drop(lines: number, error?: unknown): void {
-    this.#dropped += lines
-    const now = this.#clock.monotonic()
-    if (now - this.#saidAt < sayEveryMs) return
-    this.#saidAt = now
-    const fields = { path: this.#path, dropped: this.#dropped, ...(error !== undefined && { error }) }
-    this.#dropped = 0
-    this.#logger.error('log records were dropped: the file does not take them', fields)
   }
 }

@@ -131,6 +131,8 @@ export class HttpInbound implements Inbound {
     const { socket } = request
     // An upload that breaks off is told by the reply's close; unheard, it would end the process.
     request.on('error', () => {})
+    // What comes after the last request of a connection, which was told to be that, is nobody's (RFC 9112, 9.6).
+    if (!socket.writable) return
     if (isFramedStrangely(request)) {
       this.#answerRaw(socket, '501 Not Implemented')
       return
@@ -138,7 +140,7 @@ export class HttpInbound implements Inbound {
     const connection = this.#connections.get(socket) as Connection
     this.#counters.add('requests', 1)
     this.#enter(connection, 'writing')
-    const reply = new HttpReply(request, response, () => this.#draining)
+    const reply = new HttpReply(request, response, this.#clock, () => this.#draining)
     connection.replies.add(reply)
     connection.movedAt = this.#clock.monotonic()
     response.once('close', () => {

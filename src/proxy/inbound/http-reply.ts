@@ -1,6 +1,8 @@
 // The way back to one client, on node:http.
 import { type IncomingMessage, type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
 import type { Reply, ReplyWatcher } from './inbound.ts'
 
@@ -11,29 +13,31 @@ export class HttpReply implements Reply {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #socket: Socket
+  readonly #clock: Clock
   readonly #isLast: () => boolean
   readonly #writtenBefore: number
+  /** As sent. */
+  #headers: readonly string[] = []
+  #ended = false
   #closed = false
   /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
   lingersSince = Number.POSITIVE_INFINITY
 
   /** @param isLast  asked when the head is sent: whether the connection is to be closed after it */
-  constructor(request: IncomingMessage, response: ServerResponse, isLast: () => boolean) {
+  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock, isLast: () => boolean) {
     this.#request = request
     this.#response = response
     this.#socket = request.socket
+    this.#clock = clock
     this.#isLast = isLast
     this.#writtenBefore = request.socket.bytesWritten
     response.on('drain', () => this.watcher.drained())
     response.on('error', () => response.destroy())
-    response.once('close', () => {
-      this.#closed = true
-      this.watcher.closed(response.writableFinished)
-    })
+    response.once('close', () => this.#close(response.writableFinished))
   }
 
   get open(): boolean {
-    return !this.#closed && !this.#response.writableEnded && !this.#response.destroyed
+    return !this.#closed && !this.#ended && !this.#response.destroyed
   }
 
   get bytesSent(): number {
@@ -56,6 +60,7 @@ export class HttpReply implements Reply {
     const canHaveTrailers = this.#canHaveTrailers(status, headers)
     const raw = without(headers, (name) => name === 'trailer' && !canHaveTrailers)
     if (this.#isLast()) raw.push('Connection', 'close')
+    this.#headers = raw
     // node:http would refuse the head too, but remember that no body follows, not even that of another head.
     if (status < 200 || status === 204 || status === 304) validate(raw)
     if (reason === undefined || !isReason(reason)) this.#response.writeHead(status, raw)
@@ -71,11 +76,39 @@ export class HttpReply implements Reply {
     for (let i = 0; i < trailers.length; i += 2) {
       this.#response.addTrailers([[trailers[i] as string, trailers[i + 1] as string]])
     }
-    this.#response.end()
+    this.#ended = true
+    if (this.#isLastWord()) this.#hangUp()
+    else this.#response.end()
   }
 
   cut(): void {
     if (!this.#closed) this.#socket.destroy()
+  }
+
+  /** Whether the connection closes after the reply, of which all is written, while the client still sends. */
+  #isLastWord(): boolean {
+    if (this.#request.complete || this.#response.socket !== this.#socket) return false
+    const headers = new Headers(this.#headers)
+    const closes = !this.#response.shouldKeepAlive || headers.get('connection')?.toLowerCase() === 'close'
+    return closes && headers.has('content-length')
+  }
+
+  /**
+   * Says that nothing more will come, and goes on listening for a while (RFC 9112, 9.6). Closed at once, as node:http
+   * does it, the connection would be reset by what is still on its way, and with it the reply lost.
+   */
+  #hangUp(): void {
+    this.lingersSince = this.#clock.monotonic()
+    this.#response.flushHeaders()
+    this.#request.once('close', () => this.#socket.destroy())
+    this.#request.resume()
+    this.#socket.end(() => this.#close(this.#socket.writableFinished))
+  }
+
+  #close(complete: boolean): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.watcher.closed(complete)
   }
 
   /** Trailers need chunks to come after: none follow a counted body, no body, or one for an HTTP/1.0 client. */
