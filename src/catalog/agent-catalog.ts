@@ -450,6 +450,7 @@ function byName(entities: readonly Entity[]): ReadonlyMap<string, Entity> {
   const owners = new Map<string, string>()
   for (const entity of entities) {
     for (const { prefix } of entity.lookups) {
+      if (prefix.includes(':')) throw new TypeError(`the cache key prefix ${prefix} has a colon`)
       const owner = owners.get(prefix)
       if (owner)
         throw new TypeError(`the cache key prefix ${prefix} is used by ${owner} and by ${entity.name}`)

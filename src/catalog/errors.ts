@@ -1,4 +1,5 @@
 import { TroopError } from '../base/errors.ts'
+import { familyOf } from './keys.ts'
 
 /**
  * What the datastore holds under a key can't be told now: answered as 503, never as absence. The message names the
@@ -6,7 +7,7 @@ import { TroopError } from '../base/errors.ts'
  */
 export class Unknown extends TroopError {
   constructor(key: string, cause?: unknown) {
-    super('unknown', `can't tell what the datastore holds for ${key.split(':', 1)[0]}`, { cause })
+    super('unknown', `can't tell what the datastore holds for ${familyOf(key)}`, { cause })
   }
 }
 

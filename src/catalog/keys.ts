@@ -12,6 +12,23 @@ export function cacheKey(lookup: Lookup, values: KeyValues): string {
   return [lookup.prefix, ...values.slice(0, last).map(spellPart)].join(':')
 }
 
+/**
+ * The values that `key` spells, in the order of `lookup.by`: the inverse of `cacheKey`. Undefined for what `cacheKey`
+ * never makes of this lookup.
+ */
+export function parseKey(lookup: Lookup, key: string): KeyValues | undefined {
+  const { prefix, by } = lookup
+  const text = key.startsWith(`${prefix}:`) ? key.slice(prefix.length + 1) : undefined
+  const parts = by.length === 1 ? [text ?? null] : (text?.split(':').map(parsePart) ?? [])
+  const values = by.map((_, i) => parts[i] ?? null)
+  return cacheKey(lookup, values) === key ? values : undefined
+}
+
+/** All of a key that may be shown: what follows it can be a secret. It is the prefix of the key's lookup. */
+export function familyOf(key: string): string {
+  return key.split(':', 1)[0] as string
+}
+
 /** The key under which `row` is found by `lookup`. */
 export function keyOfRow(lookup: Lookup, row: Row): string {
   return cacheKey(
@@ -31,4 +48,8 @@ export function canExist(values: KeyValues): boolean {
 /** Keeps two lists of values from sharing a key; ids and names are spelled as they are. */
 function spellPart(value: string | null): string {
   return value === null ? '%' : value.replaceAll('%', '%25').replaceAll(':', '%3A')
+}
+
+function parsePart(part: string): string | null {
+  return part === '%' ? null : part.replaceAll('%3A', ':').replaceAll('%25', '%')
 }

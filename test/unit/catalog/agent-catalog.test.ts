@@ -339,4 +339,14 @@ describe('agent catalog', () => {
     const make = () => new AgentCatalog({ entities: [consumer, twin], projected: api, maxBytes: 1 } as never)
     expect(make).to.throw('the cache key prefix consumers is used by consumers and by twins')
   })
+
+  it('refuses a prefix that would not end where its values begin', () => {
+    const odd = defineEntity({
+      name: 'odd',
+      fields: commonFields,
+      lookups: [{ prefix: 'odd:ones', by: ['id'] }],
+    })
+    const make = () => new AgentCatalog({ entities: [odd], projected: api, maxBytes: 1 } as never)
+    expect(make).to.throw('the cache key prefix odd:ones has a colon')
+  })
 })

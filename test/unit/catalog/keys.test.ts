@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { cacheKey, canExist, keyOfRow } from '../../../src/catalog/keys.ts'
+import fc from 'fast-check'
+import { cacheKey, canExist, familyOf, keyOfRow, parseKey } from '../../../src/catalog/keys.ts'
 import { parsePluginKey, viewOfPlugins } from '../../../src/catalog/kong-keys.ts'
 import { plugin } from '../../../src/entities/plugin.ts'
 
@@ -33,6 +34,43 @@ describe('cache keys', () => {
     expect(cacheKey({ prefix: 'keyauth_credentials', by: ['key'] }, ['a:b%'])).to.equal(
       'keyauth_credentials:a:b%',
     )
+  })
+
+  describe('are read back', () => {
+    const columns = ['a', 'b', 'c']
+    // Mostly of the characters that mean something in a key.
+    const value = fc.option(
+      fc.oneof(
+        fc.string({ unit: fc.constantFrom(':', '%', '2', '5', '3', 'A', 'a', 'x') }),
+        fc.string({ unit: 'binary' }),
+      ),
+    )
+    const lookupAndValues = fc
+      .array(value, { minLength: 1, maxLength: 3 })
+      .map((values) => ({ lookup: { prefix: 'p', by: columns.slice(0, values.length) }, values }))
+
+    it('as the values that they were made of, whatever characters these hold', () => {
+      const check = fc.property(lookupAndValues, ({ lookup, values }) => {
+        const key = cacheKey(lookup, values)
+        expect(parseKey(lookup, key)).to.deep.equal(values)
+        expect(familyOf(key)).to.equal('p')
+      })
+      fc.assert(check, { numRuns: 2000 })
+    })
+
+    it('only if they are spelled as keys of the lookup are', () => {
+      const text = fc.string({ unit: fc.constantFrom('p', ':', '%', '2', '5', '3', 'A', 'a') })
+      const check = fc.property(text, fc.integer({ min: 1, max: 3 }), (key, n) => {
+        const by = { prefix: 'p', by: columns.slice(0, n) }
+        const values = parseKey(by, key)
+        if (values) expect(cacheKey(by, values)).to.equal(key)
+      })
+      fc.assert(check, { numRuns: 2000 })
+      expect(parseKey(lookup, `consumers:${api}`)).to.equal(undefined)
+      expect(parseKey(lookup, `pluginsx:${api}`)).to.equal(undefined)
+      expect(parseKey(lookup, `plugins:${api}:${consumer}:x`), 'a value too many').to.equal(undefined)
+      expect(parseKey(lookup, `plugins:${api}:%`), 'a null at the end').to.equal(undefined)
+    })
   })
 
   it('know what text can be in the datastore', () => {
