@@ -116,6 +116,8 @@ export class AgentCatalog implements Subscriber {
   #isLoaded = false
   /** Resets so far: what was read before one says nothing after it. */
   #histories = 0
+  /** Called at a reset: those who wait for a position of the history that is left. */
+  readonly #reaching = new Set<() => void>()
   readonly #purges: Throttle
   readonly #hurries: Throttle
   /** The highest position that somebody waits for since the log was last hurried along. */
@@ -345,6 +347,7 @@ export class AgentCatalog implements Subscriber {
   /** Deletes what may be of another history. Workers keep serving until the load gives them a new seed. */
   #forget(): void {
     this.#histories++
+    for (const leave of this.#reaching) leave()
     this.#isLoaded = false
     this.#loaded.reject(new Error('superseded by another load'))
     this.#loaded = deferred()
@@ -380,7 +383,7 @@ export class AgentCatalog implements Subscriber {
     while (isWaiting()) {
       const histories = this.#histories
       const found = await this.#landed(key, query, isWaiting)
-      if (found.position > this.#applied.position) await this.#options.progress.reach(found.position)
+      if (found.position > this.#applied.position) await this.#reach(found.position, histories)
       if (histories === this.#histories) return found
     }
     throw new LookupTimeout(this.#lookupMs)
@@ -427,6 +430,18 @@ export class AgentCatalog implements Subscriber {
     if (this.#contradicts(read.stamp, sent)) this.#distrust('other-history')
     else this.#options.progress.observe(sent, read.stamp)
     return read
+  }
+
+  /** Resolves once `position` is applied, or its history is left: it may never be reached then. */
+  async #reach(position: Position, histories: number): Promise<void> {
+    if (histories !== this.#histories) return
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>()
+    this.#reaching.add(leave)
+    try {
+      await Promise.race([this.#options.progress.reach(position), left])
+    } finally {
+      this.#reaching.delete(leave)
+    }
   }
 
   /** A head that is lower than what was applied before it was asked for, or another at the same position. */

@@ -3,6 +3,7 @@ import { codeOf, TroopError } from '../../../src/base/errors.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { AgentCatalog } from '../../../src/catalog/agent-catalog.ts'
 import { commonFields, defineEntity } from '../../../src/entities/define.ts'
+import { ManualClock } from '../../support/manual-clock.ts'
 import {
   api,
   byApi,
@@ -218,6 +219,18 @@ describe('agent catalog', () => {
     await settle()
     datastore.rewind(0, 'second')
     for (let n = 2; n < 5; n++) datastore.commit(create(credential, cred(n, `k${n}`)))
+    await follower.load('other-history')
+    expect((await found).value).to.equal(null)
+  })
+
+  it('does not wait for what another history has not: who waited is answered from that one at once', async () => {
+    const { datastore, follower, findKey } = await loaded({ clock: new ManualClock() })
+    follower.pulls = false
+    datastore.commit(create(credential, cred(1, 'k')))
+    const found = findKey('k')
+    while (follower.observed.length === 0) await settle()
+    await settle()
+    datastore.rewind(0, 'second')
     await follower.load('other-history')
     expect((await found).value).to.equal(null)
   })

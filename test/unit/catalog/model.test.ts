@@ -227,7 +227,8 @@ class Run {
     this.#histories++
     datastore.rewind(to, `history ${this.#histories}`)
     // Reads that were sent before are answered by what is there now.
-    await follower.load('other-history')
+    await follower.load('other-history').catch(() => undefined)
+    await follower.loaded()
   }
 }
 

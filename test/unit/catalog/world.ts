@@ -168,8 +168,19 @@ export class Follower implements Progress {
     this.#datastore = datastore
   }
 
-  async load(reason: string): Promise<void> {
-    this.#advance(await this.catalog.load(reason))
+  /** One load after the other. Fails when another history is found meanwhile: then the next load is wanted already. */
+  load(reason: string): Promise<void> {
+    const load = this.#loads.then(async () => this.#advance(await this.catalog.load(reason)))
+    this.#loads = load.catch(() => undefined)
+    return load
+  }
+
+  /** Resolves once nothing is to be loaded any more. */
+  async loaded(): Promise<void> {
+    for (let seen: unknown; seen !== this.#loads; ) {
+      seen = this.#loads
+      await this.#loads
+    }
   }
 
   /** Applies at most `count` transactions. */
@@ -196,7 +207,7 @@ export class Follower implements Progress {
 
   reset(reason: string): void {
     this.resets.push(reason)
-    this.#loads = this.#loads.then(() => this.load(reason))
+    this.load(reason).catch(() => undefined)
   }
 
   #advance(stamp: Stamp): void {
