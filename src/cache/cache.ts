@@ -101,6 +101,14 @@ export class Cache<T> {
     return held && held.epoch === this.#epoch ? held : undefined
   }
 
+  /**
+   * All keys, those of purged entries too. May be read bit by bit: what is added meanwhile is still to come, and what
+   * is moved may come twice.
+   */
+  *keys(): Generator<string> {
+    for (const [key] of this.#lru.entriesAscending()) yield key
+  }
+
   /** A purged entry: still right, since events apply to it, but to be used only while the datastore is away. */
   peekPurged(key: string): Entry<T> | undefined {
     const held = this.#lru.peek(key)

@@ -11,7 +11,9 @@ import type { Change, LogEvent } from '../event-log/event.ts'
 import type { Subscriber } from '../event-log/event-log.ts'
 import type { StampedReader } from '../store/store.ts'
 import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
+import { type Audited, Auditor, type AuditReport } from './audit.ts'
 import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
+import { type Holder, Holdings } from './holdings.ts'
 import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
 import { differences, type Patch, patched } from './patches.ts'
@@ -85,8 +87,10 @@ export interface Listener {
   change(changes: Changes): void
   /** All entries count as absent. */
   purge(position: Position): void
-  /** One entry was dropped by hand. */
+  /** One entry was dropped by hand, or was wrong. */
   forget(key: string): void
+  /** How what it holds can be looked at, if it holds something: a worker. */
+  readonly holder?: Holder
 }
 
 interface Query {
@@ -124,6 +128,8 @@ export class AgentCatalog implements Subscriber {
   #hurryTo: Position = 0
   /** What was applied since each read of the projected table that is under way was sent. */
   readonly #proofs = new Set<Proof>()
+  readonly #holder: Holder
+  readonly #auditor: Auditor
 
   constructor(options: AgentCatalogOptions) {
     this.#options = options
@@ -142,6 +148,12 @@ export class AgentCatalog implements Subscriber {
       flightsMax: options.flightsMax ?? 64,
       waitersMax: options.waitersMax ?? 20_000,
     })
+    const holdings = new Holdings(this.#cache, () => this.#rows)
+    this.#holder = {
+      page: async (kind, anew) => holdings.page(kind, anew),
+      inspect: async (kind, keys) => holdings.inspect(kind, keys),
+    }
+    this.#auditor = new Auditor(this.#audited())
   }
 
   /** Up to which event everything served here is right. */
@@ -228,9 +240,22 @@ export class AgentCatalog implements Subscriber {
 
   /** Drops one entry here and in every worker. */
   dropKey(key: string): void {
-    const own = parsePluginKey(key)?.key ?? key
-    this.#cache.forget(own)
-    for (const listener of this.#listeners) listener.forget(own)
+    this.#drop(parsePluginKey(key)?.key ?? key)
+  }
+
+  /**
+   * Holds all entries and projected rows, of this node and of its workers, against the datastore, and repairs those
+   * that are wrong: entries are dropped, rows replaced. Purged entries are left out, since they count as absent; so is
+   * what is read while the audit runs. One audit runs at a time; who asks meanwhile has the same report.
+   *
+   * Takes a statement for every 200 keys, one after the other, and about 160 bytes of memory for each key.
+   *
+   * @param limitMs  how long to wait for it
+   * @throws {AuditTimeout}; {DatastoreAway}, {NotAsked} or {DatastoreError} when the datastore can't be asked, {NotReached}
+   *   when its log can't be followed. What was found wrong by then is repaired, and nothing else is touched
+   */
+  audit(limitMs: number): Promise<AuditReport> {
+    return this.#auditor.audit(limitMs)
   }
 
   /** Entries count as absent until they are read again at `position` or later, the one of a join's event. */
@@ -344,6 +369,30 @@ export class AgentCatalog implements Subscriber {
     for (const listener of this.#listeners) listener.change(changes)
   }
 
+  #drop(key: string): void {
+    this.#cache.forget(key)
+    for (const listener of this.#listeners) listener.forget(key)
+  }
+
+  #audited(): Audited {
+    const { store, projected, clock } = this.#options
+    return {
+      clock,
+      logger: this.#logger,
+      projected,
+      loaded: () => this.#whenLoaded(),
+      history: () => (this.#isLoaded ? this.#histories : undefined),
+      applied: () => this.#applied,
+      lookupOf: (family) => this.#lookupOfFamily(family),
+      holders: () => [this.#holder, ...[...this.#listeners].flatMap(({ holder }) => holder ?? [])],
+      scan: () => this.#readApplied(() => store.scan(projected)),
+      findMany: (...query) => this.#readApplied(() => store.findMany(...query)),
+      watch: (told) => this.attach({ seed() {}, change: told, purge() {}, forget() {} }),
+      drop: (key) => this.#drop(key),
+      patch: (patches) => this.#patch({ position: this.#applied.position, operations: [], patches }),
+    }
+  }
+
   /** Deletes what may be of another history. Workers keep serving until the load gives them a new seed. */
   #forget(): void {
     this.#histories++
@@ -363,6 +412,14 @@ export class AgentCatalog implements Subscriber {
 
   #seed(): Seed {
     return { position: this.#applied.position, rows: [...this.#rows.values()] }
+  }
+
+  #lookupOfFamily(family: string): { entity: Entity; lookup: Lookup } | undefined {
+    for (const entity of this.#entities.values()) {
+      const lookup = entity.lookups.find(({ prefix }) => prefix === family)
+      if (lookup) return { entity, lookup }
+    }
+    return undefined
   }
 
   #operationsOf(change: Change, position: Position): readonly Operation[] {
@@ -421,15 +478,29 @@ export class AgentCatalog implements Subscriber {
     return usable ? read : undefined
   }
 
-  async #readPrimary({ entity, lookup, values }: Query): Promise<Stamped<readonly Row[]>> {
+  #readPrimary({ entity, lookup, values }: Query): Promise<Stamped<readonly Row[]>> {
+    return this.#judged(() => this.#options.store.find(entity, lookup, values, 'primary'))
+  }
+
+  /** Makes a read of the primary, and looks at what its head says of our history. */
+  async #judged<T>(read: () => Promise<Stamped<T>>): Promise<Stamped<T>> {
     const sent = this.#applied
     const histories = this.#histories
-    const read = await this.#options.store.find(entity, lookup, values, 'primary')
-    // After a reset the flight was started anew, and ignores this answer.
-    if (histories !== this.#histories) return read
-    if (this.#contradicts(read.stamp, sent)) this.#distrust('other-history')
-    else this.#options.progress.observe(sent, read.stamp)
-    return read
+    const answer = await read()
+    // After a reset it answers nobody any more: what was read for is started anew.
+    if (histories !== this.#histories) return answer
+    if (this.#contradicts(answer.stamp, sent)) this.#distrust('other-history')
+    else this.#options.progress.observe(sent, answer.stamp)
+    return answer
+  }
+
+  /** What a read of the primary found, once its stamp is applied here. */
+  async #readApplied<T>(read: () => Promise<Stamped<T>>): Promise<T> {
+    if (this.#options.isAway()) throw new NotAsked()
+    const histories = this.#histories
+    const { value, stamp } = await this.#judged(read)
+    if (stamp.position > this.#applied.position) await this.#reach(stamp.position, histories)
+    return value
   }
 
   /** Resolves once `position` is applied, or its history is left: it may never be reached then. */
@@ -441,6 +512,16 @@ export class AgentCatalog implements Subscriber {
       await Promise.race([this.#options.progress.reach(position), left])
     } finally {
       this.#reaching.delete(leave)
+    }
+  }
+
+  async #whenLoaded(): Promise<void> {
+    while (!this.#isLoaded) {
+      const loaded = this.#loaded
+      await loaded.promise.catch((error) => {
+        // Another load has taken its place, and is waited for instead.
+        if (loaded === this.#loaded) throw error
+      })
     }
   }
 

@@ -25,6 +25,15 @@ export class NotAsked extends TroopError {
   }
 }
 
+/** An audit took longer than its caller would wait. What it had found wrong by then is repaired, and is in the log. */
+export class AuditTimeout extends TroopError {
+  constructor(limitMs: number, compared: number) {
+    super('audit-timeout', `the audit was not done within ${limitMs} ms (keys compared: ${compared})`, {
+      hint: 'allow it more time',
+    })
+  }
+}
+
 /** A worker lost its agent, or was given up by it: it can't know any more what changed. */
 export class LinkLost extends TroopError {
   constructor(reason: string) {

@@ -7,6 +7,7 @@ import type { Position } from '../base/stamp.ts'
 import type { AgentCatalog, Changes, Listener, Seed } from './agent-catalog.ts'
 import type { Cached } from './apply.ts'
 import { LinkLost } from './errors.ts'
+import type { Held, Kind } from './holdings.ts'
 import type { KeyValues } from './keys.ts'
 
 /** One end of a link. Put the worker's into `workerData`, and its port into `transferList`. */
@@ -30,13 +31,21 @@ export type ToWorker =
       readonly standIn: boolean
     }
   | { readonly kind: 'failed'; readonly id: number; readonly code: string; readonly message: string }
+  /** As `Holdings.page`; answered by `report` with its id. */
+  | { readonly kind: 'list'; readonly id: number; readonly of: Kind; readonly anew: boolean }
+  /** As `Holdings.inspect`, at this place in the stream of messages; answered by `report` with its id. */
+  | { readonly kind: 'inspect'; readonly id: number; readonly of: Kind; readonly keys: readonly string[] }
 
 export type ToAgent =
   | Question
   /** Requests wait for this position: the log is to be hurried along. Answered by the changes that come of it. */
   | { readonly kind: 'reach'; readonly position: Position }
+  | { readonly kind: 'report'; readonly id: number; readonly report: Report }
 
-/** Answered by `found` or `failed` with its id, unless a seed comes in between. */
+/** What `Holdings` says. */
+export type Report = readonly string[] | readonly Held[]
+
+/** A question of the worker; answered by `found` or `failed` with its id, unless a seed comes in between. */
 interface Question {
   readonly kind: 'find'
   readonly id: number
@@ -77,6 +86,9 @@ export class AgentLink {
   readonly #detach: () => void
   /** Raised by every seed: the worker asks again what it had asked before. */
   #generation = 0
+  /** What the worker was asked and has not answered; undefined tells that it ended. */
+  readonly #asked = new Map<number, (report: Report | undefined) => void>()
+  #lastId = 0
   #closed = false
 
   /** Posts the seed in this very tick (or when it is loaded), and every change after it. */
@@ -84,10 +96,7 @@ export class AgentLink {
     this.#options = options
     this.#counts = new BigInt64Array(options.end.counts)
     const { port } = options.end
-    port.on('message', (message: ToAgent) => {
-      if (message.kind === 'find') void this.#answer(message)
-      else options.catalog.hurry(message.position)
-    })
+    port.on('message', (message: ToAgent) => this.#hear(message))
     port.on('close', () => this.close())
     const listener: Listener = {
       seed: (seed) => {
@@ -97,6 +106,10 @@ export class AgentLink {
       change: (changes) => this.#post({ kind: 'changes', ...changes }),
       purge: (position) => this.#post({ kind: 'purge', position }),
       forget: (key) => this.#post({ kind: 'forget', key }),
+      holder: {
+        page: (of, anew) => this.#ask<readonly string[]>((id) => ({ kind: 'list', id, of, anew })),
+        inspect: (of, keys) => this.#ask<readonly Held[]>((id) => ({ kind: 'inspect', id, of, keys })),
+      },
     }
     this.#detach = options.catalog.attach(listener)
   }
@@ -108,6 +121,8 @@ export class AgentLink {
     this.#detach()
     Atomics.add(this.#counts, posted, 1n)
     this.#options.end.port.close()
+    for (const tell of this.#asked.values()) tell(undefined)
+    this.#asked.clear()
   }
 
   #post(message: ToWorker): void {
@@ -120,6 +135,31 @@ export class AgentLink {
     this.#options.logger.error('worker given up', { reason })
     this.close()
     this.#options.onLost(reason)
+  }
+
+  /** Asks the worker in this very tick; undefined when it ended before it answered. */
+  #ask<R extends Report>(question: (id: number) => ToWorker): Promise<R | undefined> {
+    if (this.#closed) return Promise.resolve(undefined)
+    const id = ++this.#lastId
+    return new Promise((resolve) => {
+      this.#asked.set(id, resolve as (report: Report | undefined) => void)
+      this.#post(question(id))
+    })
+  }
+
+  #hear(message: ToAgent): void {
+    switch (message.kind) {
+      case 'find':
+        void this.#answer(message)
+        break
+      case 'reach':
+        this.#options.catalog.hurry(message.position)
+        break
+      case 'report':
+        this.#asked.get(message.id)?.(message.report)
+        this.#asked.delete(message.id)
+        break
+    }
   }
 
   async #answer({ id, entity, lookup, values }: Question): Promise<void> {
@@ -176,7 +216,7 @@ export class WorkerLink {
     if (this.#lost) throw this.#lost
   }
 
-  ask(message: ToAgent): void {
+  tell(message: ToAgent): void {
     this.#port.postMessage(message)
   }
 

@@ -17,8 +17,9 @@ import type { Changes, Seed } from './agent-catalog.ts'
 import { type Cached, idOf, perform } from './apply.ts'
 import type { Catalog, Projection, View } from './catalog.ts'
 import { Unknown } from './errors.ts'
+import { Holdings } from './holdings.ts'
 import { cacheKey, canExist, type KeyValues } from './keys.ts'
-import { type LinkEnd, type ToWorker, WorkerLink } from './link.ts'
+import { type LinkEnd, type Report, type ToWorker, WorkerLink } from './link.ts'
 import type { Patch } from './patches.ts'
 import { WaitingList } from './waiting-list.ts'
 
@@ -54,6 +55,7 @@ export class WorkerCatalog implements Catalog {
   readonly #projection: Projection
   readonly #cache: Cache<Cached>
   readonly #flights: SingleFlight<Cached, Query>
+  readonly #holdings: Holdings
   readonly #link: WorkerLink
   readonly #waiting: WaitingList
   readonly #asked = new Map<number, Attempt<Cached, Query>>()
@@ -75,7 +77,8 @@ export class WorkerCatalog implements Catalog {
       flightsMax: waitersMax,
       waitersMax,
     })
-    this.#waiting = new WaitingList(clock, (position) => this.#link.ask({ kind: 'reach', position }))
+    this.#waiting = new WaitingList(clock, (position) => this.#link.tell({ kind: 'reach', position }))
+    this.#holdings = new Holdings(this.#cache, () => this.#rows)
     this.#link = new WorkerLink(
       end,
       (message) => this.#receive(message),
@@ -143,7 +146,7 @@ export class WorkerCatalog implements Catalog {
     const { entity, lookup, values } = attempt.query
     const id = ++this.#lastId
     this.#asked.set(id, attempt)
-    this.#link.ask({ kind: 'find', id, entity: entity.name, lookup: entity.lookups.indexOf(lookup), values })
+    this.#link.tell({ kind: 'find', id, entity: entity.name, lookup: entity.lookups.indexOf(lookup), values })
   }
 
   /** Stores what comes right here and not where it is awaited: until then, more could have come. */
@@ -168,7 +171,17 @@ export class WorkerCatalog implements Catalog {
       case 'failed':
         this.#answered(message.id)?.fail(new TroopError(message.code, message.message))
         break
+      case 'list':
+        this.#report(message.id, this.#holdings.page(message.of, message.anew))
+        break
+      case 'inspect':
+        this.#report(message.id, this.#holdings.inspect(message.of, message.keys))
+        break
     }
+  }
+
+  #report(id: number, report: Report): void {
+    this.#link.tell({ kind: 'report', id, report })
   }
 
   /** Undefined for what was asked before a seed: it was asked again since. */

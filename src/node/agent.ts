@@ -83,7 +83,7 @@ export class Agent {
         digestAt: (position) => this.#follower.digestAt(position),
       },
       isAway: () => this.#pull.isAway(),
-      verify: () => Promise.resolve(null),
+      verify: (limitMs) => this.catalog.audit(limitMs),
       clock,
       random,
       logger: surroundings.logger.scope('cluster'),

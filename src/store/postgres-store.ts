@@ -24,7 +24,7 @@ export class PostgresStore implements Store {
     values: readonly (string | null)[],
     source: 'primary' | 'replica',
   ): Promise<Stamped<readonly Row[]>> {
-    const where = matching(Object.fromEntries(lookup.by.map((column, i) => [column, values[i] ?? null])))
+    const where = matching(filterOf(lookup, values))
     const { primary, replica } = this.#database
     try {
       return await readStamped(source === 'replica' ? replica : primary, entity.name, where)
@@ -33,6 +33,16 @@ export class PostgresStore implements Store {
       if (replica === primary || source !== 'replica') throw error
       return readStamped(primary, entity.name, where)
     }
+  }
+
+  findMany(
+    entity: Entity,
+    lookup: Lookup,
+    keys: readonly (readonly (string | null)[])[],
+  ): Promise<Stamped<readonly Row[]>> {
+    const conditions = keys.map((values) => sql`(${matching(filterOf(lookup, values))})`)
+    const where = conditions.length > 0 ? sql.join(conditions, sql` or `) : sql`false`
+    return readStamped(this.#database.primary, entity.name, where)
   }
 
   scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
@@ -147,6 +157,10 @@ function selectOne(entity: Entity, where: Filter): RawBuilder<{ image: Row }> {
   return sql<{ image: Row }>`
     select to_jsonb(entity) as image from ${sql.table(entity.name)} entity where ${matching(where)}
     order by entity.created_at, entity.id limit 1`
+}
+
+function filterOf(lookup: Lookup, values: readonly (string | null)[]): Filter {
+  return Object.fromEntries(lookup.by.map((column, i) => [column, values[i] ?? null]))
 }
 
 /** The condition that all columns have these values, on a table that the query calls `entity`. */

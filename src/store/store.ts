@@ -43,6 +43,15 @@ export interface StampedReader {
     values: readonly (string | null)[],
     source: 'primary' | 'replica',
   ): Promise<Stamped<readonly Row[]>>
+  /**
+   * The rows under any of several keys of one lookup, all from one snapshot of the primary, in the order of `find`.
+   * @param keys  as `values` of `find`, each once; a few hundred at the most: every one is a condition to plan
+   */
+  findMany(
+    entity: Entity,
+    lookup: Lookup,
+    keys: readonly (readonly (string | null)[])[],
+  ): Promise<Stamped<readonly Row[]>>
   /** All rows of an entity, from the primary. */
   scan(entity: Entity): Promise<Stamped<readonly Row[]>>
 }

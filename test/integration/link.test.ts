@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { expect } from 'chai'
 import { silentLogger } from '../../src/base/logger.ts'
 import type { AgentCatalog } from '../../src/catalog/agent-catalog.ts'
+import type { AuditReport } from '../../src/catalog/audit.ts'
 import { AgentLink, openLink } from '../../src/catalog/link.ts'
 import {
   api,
@@ -14,6 +15,7 @@ import {
   rowOf,
   settle,
   uuid,
+  type World,
 } from '../unit/catalog/world.ts'
 import type { Report } from './link-worker.ts'
 
@@ -45,46 +47,67 @@ async function end(running: readonly Running[]): Promise<void> {
 
 const reportOf = async ({ worker }: Running) => (await once(worker, 'message'))[0] as Report
 
+/** Two workers that look up what is changed under them, until all has been changed. */
+async function amongChanges({ datastore, follower, catalog }: World): Promise<readonly Report[]> {
+  const commit = (revision: number) => {
+    const credentialRow = rowOf(2, { key: 'k', revision })
+    return datastore.commit(
+      // Now and then the row goes and comes back, so that the key is dropped and must be asked for again.
+      ...(revision % 10 === 0 ? [remove(credential, credentialRow)] : []),
+      create(credential, credentialRow),
+      create(plugin, rowOf(3, { name: 'key-auth', api_id: uuid(1), consumer_id: null, revision })),
+      create(api, rowOf(1, { revision })),
+    )
+  }
+  commit(0)
+  await follower.load('start')
+  const shared = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT)
+  const applied = new Int32Array(shared)
+  const workers = await Promise.all([run(catalog, shared, 1), run(catalog, shared, 2)])
+  const reports = workers.map(reportOf)
+  try {
+    for (let revision = 1; revision <= changes; revision++) {
+      commit(revision)
+      follower.apply()
+      Atomics.store(applied, 0, revision)
+      await settle()
+      // In bursts, so that changes meet lookups; but not all before a slow worker has made its first one.
+      const least = workers.map((worker) => worker.lookups() + 6)
+      while (revision % 3 === 0 && workers.some((worker, n) => worker.lookups() < (least[n] as number))) {
+        await settle()
+      }
+    }
+    Atomics.store(applied, 0, -1)
+    return await Promise.all(reports)
+  } finally {
+    await end(workers)
+  }
+}
+
 describe('link to worker threads', () => {
   it('what the agent has applied, every lookup that starts later in any busy worker sees', async () => {
-    const { datastore, follower, catalog } = makeWorld()
-    const commit = (revision: number) => {
-      const credentialRow = rowOf(2, { key: 'k', revision })
-      return datastore.commit(
-        // Now and then the row goes and comes back, so that the key is dropped and must be asked for again.
-        ...(revision % 10 === 0 ? [remove(credential, credentialRow)] : []),
-        create(credential, credentialRow),
-        create(plugin, rowOf(3, { name: 'key-auth', api_id: uuid(1), consumer_id: null, revision })),
-        create(api, rowOf(1, { revision })),
-      )
+    for (const { stale, fromMemory, changesSeen } of await amongChanges(makeWorld())) {
+      expect(stale).to.equal(0)
+      expect(fromMemory).to.be.above(0)
+      expect(changesSeen, 'the lookups ran among the changes').to.be.at.least(changes / 3)
     }
-    commit(0)
-    await follower.load('start')
-    const shared = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT)
-    const applied = new Int32Array(shared)
-    const workers = await Promise.all([run(catalog, shared, 1), run(catalog, shared, 2)])
-    const reports = workers.map(reportOf)
-    try {
-      for (let revision = 1; revision <= changes; revision++) {
-        commit(revision)
-        follower.apply()
-        Atomics.store(applied, 0, revision)
-        await settle()
-        // In bursts, so that changes meet lookups; but not all before a slow worker has made its first one.
-        const least = workers.map((worker) => worker.lookups() + 6)
-        while (revision % 3 === 0 && workers.some((worker, n) => worker.lookups() < (least[n] as number))) {
-          await settle()
-        }
-      }
-      Atomics.store(applied, 0, -1)
-      for (const { stale, fromMemory, changesSeen } of await Promise.all(reports)) {
-        expect(stale).to.equal(0)
-        expect(fromMemory).to.be.above(0)
-        expect(changesSeen, 'the lookups ran among the changes').to.be.at.least(changes / 3)
-      }
-    } finally {
-      await end(workers)
+  })
+
+  it('audits of workers that are busy with changes and lookups find nothing wrong', async () => {
+    const world = makeWorld()
+    let busy = true
+    const auditing = async () => {
+      const audits: AuditReport[] = []
+      while (busy) audits.push(await world.catalog.audit(20_000))
+      return audits
     }
+    const changing = amongChanges(world).finally(() => {
+      busy = false
+    })
+    const [audits] = await Promise.all([auditing(), changing])
+    expect(audits.flatMap(({ wrong }) => wrong)).to.deep.equal([])
+    const compared = audits.map(({ checked }) => checked.workerEntries)
+    expect(Math.max(...compared), 'entries of both workers were compared').to.be.at.least(2)
   })
 
   it('forgets a worker that ended, and seeds the one that takes its place', async () => {

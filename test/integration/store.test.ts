@@ -8,6 +8,7 @@ import type { Lookup } from '../../src/entities/define.ts'
 import { plugin } from '../../src/entities/plugin.ts'
 import { PostgresEventLog } from '../../src/event-log/postgres-event-log.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
+import type { Written } from '../../src/store/store.ts'
 import { openDatabase } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -303,6 +304,73 @@ describe('the store', () => {
       expect(read.length).to.be.above(10)
       for (const [position, url] of read) expect(url, `at ${position}`).to.equal(written.get(position))
       await store.remove(api, { id: row.id as string }, always, null)
+    })
+
+    it('of many keys find what is under each of them and nothing else, at one stamp', async () => {
+      const [a, b, c] = await Promise.all(
+        ['a', 'b', 'c'].map((name) => addApi({ name, request_path: `/${name}` })),
+      )
+      const [u, v] = await Promise.all(['u', 'v'].map((username) => addConsumer({ username })))
+      const ids = [a, b, c, u, v].map((written) => (written as Written).row.id as string)
+      const [idA, idB, idC, idU, idV] = ids as [string, string, string, string, string]
+      const owners: [string, string | null][] = [idA, idB, idC].flatMap((id) => [
+        [id, null],
+        [id, idU],
+        [id, idV],
+      ])
+      for (const [api_id, consumer_id] of owners)
+        for (const name of ['p', 'q']) await store.insert(plugin, { api_id, consumer_id, name }, null)
+      const keys = [
+        [idA, null],
+        [idB, idU],
+        [idC, idV],
+        [unknownId, null],
+      ]
+      const { value, stamp } = await store.findMany(plugin, byApi, keys)
+      const found = await Promise.all(keys.map((key) => store.find(plugin, byApi, key, 'primary')))
+      expect(value)
+        .to.have.length(6)
+        .and.have.deep.members(found.flatMap(({ value: rows }) => rows))
+      expect(stamp).to.deep.equal(await new PostgresEventLog(database).head())
+    })
+
+    it('of many keys are stamped when there is no row, and when no row can be', async () => {
+      await addConsumer({ username: 'u' })
+      const nothing = { value: [], stamp: await new PostgresEventLog(database).head() }
+      expect(await store.findMany(consumer, byId, [[unknownId]])).to.deep.equal(nothing)
+      expect(await store.findMany(consumer, byId, [])).to.deep.equal(nothing)
+      const byName = { prefix: 'names', by: ['username'] }
+      expect(await store.findMany(consumer, byName, [['u\0'], ['v']])).to.deep.equal(nothing)
+    })
+
+    it('of many keys are as new as their stamp says, while the keys change', async () => {
+      const { row, stamp } = (await addApi({ name: 'n0' })) as Written
+      const names = Array.from({ length: 40 }, (_, i) => `n${i}`)
+      const byName = { prefix: 'names', by: ['name'] }
+      const written = new Map([[stamp.position, 'n0']])
+      let writing = true
+      const write = async () => {
+        for (const name of names.slice(1)) {
+          const renamed = await store.update(api, { id: row.id as string }, (now) => ({ ...now, name }), null)
+          written.set((renamed as Written).stamp.position, name)
+        }
+        writing = false
+      }
+      const read: [number, unknown][] = []
+      const look = async () => {
+        while (writing) {
+          const { value, stamp } = await store.findMany(
+            api,
+            byName,
+            names.map((name) => [name]),
+          )
+          expect(value).to.have.length(1)
+          read.push([stamp.position, value[0]?.name])
+        }
+      }
+      await Promise.all([write(), look(), look()])
+      expect(read.length).to.be.above(5)
+      for (const [position, name] of read) expect(name, `at ${position}`).to.equal(written.get(position))
     })
 
     it('go to the primary when the replica is away, and fail when both are', async () => {

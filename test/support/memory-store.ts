@@ -36,6 +36,15 @@ export class MemoryStore implements Store {
     return { value: this.#matching(entity, where), stamp: this.#stamp() }
   }
 
+  async findMany(
+    entity: Entity,
+    lookup: Lookup,
+    keys: readonly (readonly (string | null)[])[],
+  ): Promise<Stamped<Row[]>> {
+    const found = await Promise.all(keys.map((values) => this.find(entity, lookup, values)))
+    return { value: found.flatMap(({ value }) => value), stamp: this.#stamp() }
+  }
+
   async scan(entity: Entity): Promise<Stamped<Row[]>> {
     return { value: this.#matching(entity, {}), stamp: this.#stamp() }
   }

@@ -99,6 +99,19 @@ describe('cache', () => {
     expect(cache.peekPurged('a')).to.equal(undefined)
   })
 
+  it('tells all its keys, however long that takes and whatever is used, added or dropped meanwhile', () => {
+    const cache = new Cache<string>(roomy)
+    for (const key of ['a', 'b', 'c', 'd', 'e']) put(cache, key, key, 1)
+    const keys = cache.keys()
+    const told = [keys.next().value]
+    cache.purge(1)
+    put(cache, 'b', 'moved', 2)
+    put(cache, 'f', 'new', 2)
+    cache.drop('c', 2)
+    told.push(...keys)
+    expect(new Set(told)).to.deep.equal(new Set(['a', 'b', 'd', 'e', 'f']))
+  })
+
   it('deletes everything at a reset, and lets no open flight in, whatever its position', () => {
     const cache = new Cache<string>(roomy)
     put(cache, 'a', 'x', 9)

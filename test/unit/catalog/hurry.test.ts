@@ -31,6 +31,7 @@ describe('a log that is hurried along', () => {
       projected: api,
       store: {
         find: () => expect.fail(),
+        findMany: () => expect.fail(),
         scan: async () => ({ value: [], stamp: await log.head() }),
       },
       progress: {

@@ -38,6 +38,8 @@ export interface Write {
 export interface Question {
   readonly source: 'primary' | 'replica'
   readonly key: string
+  /** The head when it was sent: below it no primary answers. */
+  readonly sent: Position
   /** Answers with what the datastore held at that position, by default the newest. */
   answer(position?: Position): Promise<void>
   fail(error: unknown): Promise<void>
@@ -60,6 +62,8 @@ export class Datastore implements StampedReader {
   /** When set, every read is answered at once, or fails with what this returns. */
   answers: (() => Error | undefined) | undefined = () => undefined
   scanFails: Error | undefined
+  /** What `find` answers under a key instead of what is there, as a fault would. */
+  readonly lies = new Map<string, readonly Row[]>()
   /** Whether it is known not to answer. */
   isAway = false
 
@@ -95,6 +99,13 @@ export class Datastore implements StampedReader {
     this.#history = history
   }
 
+  /** As if the event had got lost on its way, and nobody noticed. */
+  hide(position: Position): void {
+    const event = this.#events[position] as LogEvent
+    const change = { ...JSON.parse(event.body), entity: 'unheard of' }
+    this.#events[position] = { ...event, body: JSON.stringify(change) }
+  }
+
   /** The transaction that begins at `position`. */
   transaction(position: Position): readonly LogEvent[] {
     return this.#events.filter(({ first }) => first === position)
@@ -117,13 +128,40 @@ export class Datastore implements StampedReader {
     values: readonly (string | null)[],
     source: 'primary' | 'replica',
   ): Promise<Stamped<readonly Row[]>> {
+    const key = cacheKey(lookup, values)
+    const read = (position: Position) =>
+      this.lies.get(key) ?? this.#matching(position, entity, lookup, values)
+    return this.#ask(source, key, read)
+  }
+
+  findMany(
+    entity: Entity,
+    lookup: Lookup,
+    keys: readonly (readonly (string | null)[])[],
+  ): Promise<Stamped<readonly Row[]>> {
+    const read = (position: Position) =>
+      keys.flatMap((values) => this.#matching(position, entity, lookup, values)).sort(byCreation)
+    return this.#ask('primary', keys.map((values) => cacheKey(lookup, values)).join(), read)
+  }
+
+  async scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
+    await settle()
+    if (this.scanFails) throw this.scanFails
+    return { value: structuredClone(this.rowsAt(this.head.position, entity)), stamp: this.head }
+  }
+
+  #ask(
+    source: 'primary' | 'replica',
+    key: string,
+    read: (position: Position) => readonly Row[],
+  ): Promise<Stamped<readonly Row[]>> {
     const { promise, resolve, reject } = Promise.withResolvers<Stamped<readonly Row[]>>()
     const question: Question = {
       source,
-      key: cacheKey(lookup, values),
+      key,
+      sent: this.head.position,
       answer: (position = this.head.position) => {
-        const value = structuredClone(this.#matching(position, entity, lookup, values))
-        resolve({ value, stamp: this.stampAt(position) })
+        resolve({ value: structuredClone(read(position)), stamp: this.stampAt(position) })
         return settle()
       },
       fail: (error) => {
@@ -138,12 +176,6 @@ export class Datastore implements StampedReader {
       this.questions.push(question)
     }
     return promise
-  }
-
-  async scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
-    await settle()
-    if (this.scanFails) throw this.scanFails
-    return { value: structuredClone(this.rowsAt(this.head.position, entity)), stamp: this.head }
   }
 
   #matching(position: Position, entity: Entity, lookup: Lookup, values: readonly (string | null)[]) {
@@ -223,7 +255,12 @@ export interface World {
 }
 
 /** An agent that has not loaded yet. */
-export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000, clock = systemClock } = {}): World {
+export function makeWorld({
+  maxBytes = 1_000_000,
+  lookupMs = 5000,
+  clock = systemClock,
+  logger = silentLogger,
+} = {}): World {
   const datastore = new Datastore()
   const follower = new Follower(datastore)
   const catalog = new AgentCatalog({
@@ -233,7 +270,7 @@ export function makeWorld({ maxBytes = 1_000_000, lookupMs = 5000, clock = syste
     progress: follower,
     isAway: () => datastore.isAway,
     clock,
-    logger: silentLogger,
+    logger,
     maxBytes,
     lookupMs,
   })
