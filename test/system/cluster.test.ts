@@ -238,6 +238,20 @@ describe('a cluster', function () {
     expect(reaching).to.include({ code: 0 })
     expect(reaching.stdout).to.match(/1 +· +\d\S* m?s\n +2 +\d\S* m?s +·\n.*Every node reaches/)
 
+    const right = await ofOne('verify')
+    expect(right, right.stdout + right.stderr).to.include({ code: 0 })
+    // Changed behind the log's back: no node can know, until it is asked to look.
+    await database.query(
+      `begin; alter table apis disable trigger log_change; update apis set upstream_url = upstream_url || '/elsewhere';
+       alter table apis enable always trigger log_change; commit`,
+    )
+    for (const node of [one, two]) expect((await node.call('/a')).body.url).not.to.include('/elsewhere')
+    const wrong = await ofOne('verify')
+    expect(wrong).to.include({ code: 1 })
+    expect(wrong.stdout).to.match(/apis/)
+    for (const node of [one, two]) expect((await node.call('/a')).body.url).to.include('/elsewhere')
+    expect(await ofOne('verify')).to.include({ code: 0 })
+
     const watching = spawn(process.execPath, [bin, 'cluster', 'members', '--watch', '-c', one.configPath])
     let seen = ''
     watching.stdout.setEncoding('utf8').on('data', (text) => {
