@@ -7,12 +7,12 @@ import type { Logger } from '../base/logger.ts'
 import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
-import { HttpInbound } from '../proxy/inbound/http-inbound.ts'
+import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
-import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
+import type { Answer, FromWorker, ProxyAddresses, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
 import { workerLogger } from './worker-logger.ts'
 
 class ProxyWorker {
@@ -22,15 +22,16 @@ class ProxyWorker {
   readonly #router = new Router()
   readonly #catalog: WorkerCatalog
   readonly #inbound: HttpInbound
+  readonly #tlsInbound: HttpInbound
   #gateway: Gateway | undefined
 
   constructor(setup: WorkerSetup, logger: Logger) {
     this.#setup = setup
     this.#logger = logger
     this.#counters = new Float64Array(setup.counters)
-    const { catalog: end, cacheBytes: maxBytes, reusePort, version } = setup
+    const { catalog: end, cacheBytes: maxBytes, reusePort, version, proxy } = setup
     this.#catalog = new WorkerCatalog({ end, projection: this.#router, clock: systemClock, maxBytes })
-    this.#inbound = new HttpInbound({
+    const inboundOptions: HttpInboundOptions = {
       // Looked up for each request: a reload puts another gateway in its place, and no connection notices.
       handler: (incoming, reply) => this.#gateway?.handle(incoming, reply),
       clock: systemClock,
@@ -38,7 +39,10 @@ class ProxyWorker {
       product: `troop/${version}`,
       counters: this.#counters,
       reusePort,
-    })
+    }
+    this.#inbound = new HttpInbound(inboundOptions)
+    const ticketKeys = Buffer.from(setup.ticketKeys)
+    this.#tlsInbound = new HttpInbound({ ...inboundOptions, tls: { pair: proxy.pair, ticketKeys } })
   }
 
   /** Resolves once a request could be served. */
@@ -50,19 +54,28 @@ class ProxyWorker {
   async handle(message: ToWorker): Promise<FromWorker> {
     switch (message.kind) {
       case 'open':
-        return { kind: 'listening', address: await this.#inbound.start(message.listen) }
+        return { kind: 'listening', addresses: await this.#listen(message.listen) }
       case 'reload':
         await this.#reload(message.proxy)
         return { kind: 'reloaded' }
       case 'close':
-        await (message.cut ? this.#inbound.stop() : this.#inbound.drain())
+        await Promise.all(this.#inbounds.map((inbound) => (message.cut ? inbound.stop() : inbound.drain())))
         await this.#gateway?.stop()
         return { kind: 'closed' }
     }
   }
 
+  get #inbounds(): HttpInbound[] {
+    return [this.#inbound, this.#tlsInbound]
+  }
+
+  async #listen({ plain, tls }: ProxyAddresses): Promise<ProxyAddresses> {
+    return { plain: await this.#inbound.start(plain), tls: await this.#tlsInbound.start(tls) }
+  }
+
   async #reload(setup: ProxySetup): Promise<void> {
     const before = this.#gateway
+    this.#tlsInbound.present(setup.pair)
     this.#gateway = await this.#makeGateway(setup)
     // Resolves when its last request is through, which nobody need wait for.
     before?.stop().catch((error) => this.#logger.error('plugins did not stop in order', { error }))

@@ -1,17 +1,16 @@
 // The threads that serve traffic, as many as configured, and one in the place of each that dies.
-import type { Address } from '../base/address.ts'
 import { backoffMs } from '../base/backoff.ts'
 import { within } from '../base/clock.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
 import { type Counter, counterCount, counterIndex } from '../proxy/counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
-import type { ProxySetup, WorkerSetup } from './thread.ts'
+import type { ProxyAddresses, ProxySetup, WorkerSetup } from './thread.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 export interface WorkersOptions {
   readonly count: number
-  readonly listen: Address
+  readonly listen: ProxyAddresses
   readonly catalog: AgentCatalog
   readonly setup: Omit<WorkerSetup, 'catalog' | 'counters'>
   readonly surroundings: Surroundings
@@ -38,13 +37,13 @@ export class Workers {
   readonly #options: WorkersOptions
   readonly #seats: readonly Seat[]
   #proxy: ProxySetup
-  #address: Address
+  #addresses: ProxyAddresses
   #closing = false
 
   constructor(options: WorkersOptions) {
     this.#options = options
     this.#proxy = options.setup.proxy
-    this.#address = options.listen
+    this.#addresses = options.listen
     const bytes = counterCount * Float64Array.BYTES_PER_ELEMENT
     this.#seats = Array.from({ length: options.count }, () => ({
       counters: new SharedArrayBuffer(bytes),
@@ -57,10 +56,10 @@ export class Workers {
   async start(): Promise<void> {
     const threads = this.#seats.map((seat) => this.#spawn(seat))
     await Promise.all(threads.map((thread) => thread.prepared()))
-    // One first: where the system chooses the port, the others take the same.
+    // One first: where the system chooses a port, the others take the same.
     const [first, ...others] = threads
-    if (first) this.#address = await first.open(this.#options.listen)
-    await Promise.all(others.map((thread) => thread.open(this.#address)))
+    if (first) this.#addresses = await first.open(this.#options.listen)
+    await Promise.all(others.map((thread) => thread.open(this.#addresses)))
   }
 
   get wanted(): number {
@@ -68,8 +67,8 @@ export class Workers {
   }
 
   /** Where they listen, as bound. */
-  get address(): Address {
-    return this.#address
+  get addresses(): ProxyAddresses {
+    return this.#addresses
   }
 
   get running(): number {
@@ -149,7 +148,7 @@ export class Workers {
     try {
       await thread.prepared()
       if (this.#closing) return
-      await thread.open(this.#address)
+      await thread.open(this.#addresses)
       logger.scope('node').info('a worker was replaced')
     } catch (error) {
       logger.scope('node').error('a worker could not be replaced yet', { error })

@@ -75,6 +75,13 @@ export interface PluginAnswer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** What a TLS server shows and proves: both in PEM. */
+export interface KeyPair {
+  /** The server's own certificate first, then those between it and its authority. */
+  readonly certificate: string
+  readonly key: string
+}
+
 export interface AccessTools {
   /** The catalog as this request sees it. A lookup that rejects with `unknown` is left to pass: it becomes a 503. */
   readonly catalog: View

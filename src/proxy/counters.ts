@@ -3,7 +3,8 @@
 /**
  * Places in the array. Connections: `active` are open, of which `reading` have not sent a request yet, `writing`
  * have one in hand and `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received,
- * of which `routed` matched an API. The list only ever grows.
+ * of which `routed` matched an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on.
+ * The list only ever grows.
  */
 export const counterIndex = {
   active: 0,
@@ -14,6 +15,7 @@ export const counterIndex = {
   handled: 5,
   requests: 6,
   routed: 7,
+  handshakesFailed: 8,
 } as const
 
 export type Counter = keyof typeof counterIndex

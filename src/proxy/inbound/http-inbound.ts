@@ -1,16 +1,20 @@
-// Clients over HTTP/1.1 on node:http: its strict parser faces the untrusted side.
+// Clients over HTTP/1.1, plain or TLS, on node:http: its strict parser faces the untrusted side.
 import { once } from 'node:events'
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { type Address, formatAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
-import { codeOf } from '../../base/errors.ts'
+import { codeOf, describeError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { KeyPair } from '../../plugins/plugin.ts'
 import { type Counter, Counters } from '../counters.ts'
 import { ListenFailed } from '../errors.ts'
+import { Repeats } from '../repeats.ts'
 import type { Incoming } from '../request.ts'
 import { HttpReply } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
+import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
 
 export interface HttpInboundOptions {
   readonly handler: Handler
@@ -26,6 +30,8 @@ export interface HttpInboundOptions {
   readonly timeoutMs?: number
   /** What `stop` gives to open requests. Default 1,000. */
   readonly graceMs?: number
+  /** Connections are TLS. */
+  readonly tls?: TlsOptions
 }
 
 /** Heads longer than this are answered 431. The contract's web server took 32 KiB too. */
@@ -39,18 +45,24 @@ export class HttpInbound implements Inbound {
   readonly #clock: Clock
   readonly #counters: Counters
   readonly #server: Server
+  readonly #tlsServer: https.Server | undefined
+  /** That requests come from: not those that are still in their handshake. */
   readonly #connections = new Map<Socket, Connection>()
+  /** All, as TCP has them. */
+  readonly #sockets = new Set<Socket>()
+  readonly #repeats: Repeats
   readonly #timeoutMs: number
   #draining = false
   #sweep: Timer | undefined
 
   constructor(options: HttpInboundOptions) {
-    const { timeoutMs = 60_000 } = options
+    const { timeoutMs = 60_000, tls } = options
     this.#options = options
     this.#clock = options.clock
     this.#counters = new Counters(options.counters)
+    this.#repeats = new Repeats(options.clock)
     this.#timeoutMs = timeoutMs
-    this.#server = http.createServer({
+    const serverOptions = {
       insecureHTTPParser: false,
       maxHeaderSize: headBytesMax,
       keepAliveTimeout: timeoutMs,
@@ -59,10 +71,14 @@ export class HttpInbound implements Inbound {
       requestTimeout: 0,
       connectionsCheckingInterval: sweepMs(timeoutMs),
       noDelay: true,
-    })
+    }
+    this.#tlsServer = tls && createTlsServer(serverOptions, tls)
+    this.#server = this.#tlsServer ?? http.createServer(serverOptions)
     // All fields are kept: by default what comes after the 2,000th would silently be dropped.
     this.#server.maxHeadersCount = 0
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket))
+    this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
+    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => this.#connected(socket))
+    this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
     this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
     this.#server.on('clientError', (error, socket) => this.#refuse(error, socket as Socket))
@@ -84,6 +100,11 @@ export class HttpInbound implements Inbound {
     return { host, port: (this.#server.address() as AddressInfo).port }
   }
 
+  /** Shows another certificate from the next handshake on; for an inbound with `tls`. @throws {Error} as `contextOf` */
+  present(pair: KeyPair): void {
+    if (this.#tlsServer) present(this.#tlsServer, pair)
+  }
+
   async drain(): Promise<void> {
     this.#draining = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
@@ -97,15 +118,20 @@ export class HttpInbound implements Inbound {
   async stop(): Promise<void> {
     const { graceMs = 1000 } = this.#options
     const cut = this.#clock.after(graceMs, () => {
-      for (const socket of this.#connections.keys()) socket.destroy()
+      for (const socket of this.#sockets) socket.destroy()
     })
     await this.drain()
     cut.cancel()
   }
 
-  #connected(socket: Socket): void {
+  #accepted(socket: Socket): void {
     for (const counter of ['accepted', 'handled', 'active', 'reading'] as const)
       this.#counters.add(counter, 1)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  #connected(socket: Socket): void {
     const connection = new Connection(this.#clock.monotonic())
     this.#connections.set(socket, connection)
     socket.once('close', () => {
@@ -114,6 +140,22 @@ export class HttpInbound implements Inbound {
       this.#counters.add(connection.state, -1)
     })
     if (this.#draining) socket.destroy()
+  }
+
+  /** Each TLS connection that was accepted comes here or to `#connected`, and to one of them only. */
+  #notAgreed(error: Error, socket: Socket): void {
+    const code = codeOf(error) ?? ''
+    const { logger } = this.#options
+    const peer = socket.remoteAddress
+    this.#counters.add('active', -1)
+    this.#counters.add('reading', -1)
+    this.#counters.add('handshakesFailed', 1)
+    // Those who look whether the port is open, and go.
+    const level = code === 'ECONNRESET' ? 'debug' : 'warn'
+    this.#repeats.say(code, (keptBack) =>
+      logger[level]('a TLS handshake failed', { reason: describeError(error), peer, keptBack }),
+    )
+    socket.destroy()
   }
 
   /**
