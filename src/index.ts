@@ -4,6 +4,7 @@ export {
   type AccessTools,
   andThen,
   definePlugin,
+  type KeyPair,
   type LogRecord,
   type Phases,
   type Plugin,

@@ -8,6 +8,7 @@ import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
 import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
+import type { ContextFor } from '../proxy/inbound/tls-server.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
@@ -42,7 +43,11 @@ class ProxyWorker {
     }
     this.#inbound = new HttpInbound(inboundOptions)
     const ticketKeys = Buffer.from(setup.ticketKeys)
-    this.#tlsInbound = new HttpInbound({ ...inboundOptions, tls: { pair: proxy.pair, ticketKeys } })
+    const contextFor: ContextFor = (serverName) => this.#gateway?.contextFor(serverName)
+    this.#tlsInbound = new HttpInbound({
+      ...inboundOptions,
+      tls: { pair: proxy.pair, contextFor, ticketKeys },
+    })
   }
 
   /** Resolves once a request could be served. */

@@ -1,5 +1,6 @@
 // The listener for TLS, on real sockets.
 import { spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import https from 'node:https'
@@ -9,7 +10,7 @@ import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
-import { definePlugin } from '../../src/plugins/plugin.ts'
+import { definePlugin, type KeyPair, type Phases } from '../../src/plugins/plugin.ts'
 import { type Counter, Counters } from '../../src/proxy/counters.ts'
 import { certificate } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
@@ -239,7 +240,7 @@ describe('proxy over TLS', () => {
   })
 
   describe('certificates', () => {
-    const other = makeSelfSigned({ validFrom: 0, validTo: Date.now() + 1e9, serial: systemRandom.hex(16) })
+    const other = newPair()
 
     it('another one is shown from the next handshake on, and no connection is dropped', async () => {
       addApi()
@@ -281,6 +282,121 @@ describe('proxy over TLS', () => {
     }
   })
 
+  describe('certificates by server name', () => {
+    const pairs = { one: newPair(), two: newPair() }
+    const phases: Phases = {
+      certificate: (_name, { pair }) => (pair === undefined ? undefined : pairs[pair as keyof typeof pairs]),
+    }
+    const showing = definePlugin({ name: 'showing', priority: 3000, phases })
+
+    beforeEach(() => restart({ plugins: [showing] }))
+
+    const shownTo = async (servername: string) => {
+      const socket = await connectTls(gateway.tlsPort, { servername, rejectUnauthorized: false })
+      const { raw } = socket.getPeerCertificate()
+      socket.destroy()
+      const all = { own: certificate, one: pairs.one.certificate, two: pairs.two.certificate }
+      return Object.entries(all).find(([, pem]) => new X509Certificate(pem).raw.equals(raw))?.[0]
+    }
+
+    it('a plugin of the API of that very name chooses, from the next handshake on', async () => {
+      const api = addApi({ request_host: 'a.test' })
+      addApi({ request_host: '*.wild.test', request_path: '/b.test' })
+      expect(await shownTo('a.test')).equal('own')
+      const row = gateway.addPlugin(api, 'showing', { pair: 'one' })
+      expect(await shownTo('A.test')).equal('one')
+      expect(await shownTo('b.test')).equal('own')
+      expect(await shownTo('x.wild.test')).equal('own')
+      expect(await shownTo('')).equal('own')
+      gateway.catalog.put('plugins', { ...row, config: { pair: 'two' } })
+      expect(await shownTo('a.test')).equal('two')
+      gateway.catalog.put('plugins', { ...row, enabled: false })
+      expect(await shownTo('a.test')).equal('own')
+      gateway.catalog.put('plugins', row)
+      gateway.catalog.remove('apis', ({ id }) => id === api.id)
+      expect(await shownTo('a.test')).equal('own')
+    })
+
+    it('one that has none leaves it to the next', async () => {
+      const next = definePlugin({ name: 'next', priority: 1, phases: { certificate: () => pairs.two } })
+      await restart({ plugins: [showing, next] })
+      const api = addApi({ request_host: 'a.test' })
+      gateway.addPlugin(api, 'next')
+      gateway.addPlugin(api, 'showing')
+      expect(await shownTo('a.test')).equal('two')
+    })
+
+    it('a change while the lookup is under way is seen: nothing is shown that is gone', async () => {
+      const api = addApi({ request_host: 'a.test' })
+      const row = gateway.addPlugin(api, 'showing', { pair: 'one' })
+      const asked = Promise.withResolvers<void>()
+      const release = Promise.withResolvers<void>()
+      gateway.catalog.onLookup = () => {
+        asked.resolve()
+        return release.promise
+      }
+      const shown = shownTo('a.test')
+      await asked.promise
+      gateway.catalog.remove('plugins', ({ id }) => id === row.id)
+      release.resolve()
+      expect(await shown).equal('own')
+    })
+
+    it('so is one while a plugin makes up its mind', async () => {
+      const asked = Promise.withResolvers<void>()
+      const release = Promise.withResolvers<void>()
+      const slow = definePlugin({
+        name: 'slow',
+        phases: {
+          async certificate() {
+            asked.resolve()
+            await release.promise
+            return pairs.one
+          },
+        },
+      })
+      await restart({ plugins: [slow] })
+      const api = addApi({ request_host: 'a.test' })
+      const row = gateway.addPlugin(api, 'slow')
+      const shown = shownTo('a.test')
+      await asked.promise
+      gateway.catalog.remove('plugins', ({ id }) => id === row.id)
+      release.resolve()
+      expect(await shown).equal('own')
+    })
+
+    it('what cannot be told is not taken for none: the handshake fails, and others do not', async () => {
+      gateway.addPlugin(addApi({ request_host: 'a.test' }), 'showing', { pair: 'one' })
+      const back = gateway.catalog.away()
+      expect(await shownTo('a.test').catch((error) => error.code)).equal('ECONNRESET')
+      expect(await shownTo('b.test')).equal('own')
+      back()
+      expect(await shownTo('a.test')).equal('one')
+      expect(gateway.lines[0]).deep.include({ sentence: 'a TLS handshake failed' })
+      expect(String(gateway.lines[0]?.fields.reason)).match(/unknown|datastore|told/i)
+    })
+
+    it('a pair that is none, or a plugin that throws, costs that handshake alone', async () => {
+      const broken = definePlugin({
+        name: 'broken',
+        phases: {
+          certificate: (name) => {
+            if (name === 'a.test') throw new Error('boom')
+            return { certificate: 'hello', key: 'hello' }
+          },
+        },
+      })
+      await restart({ plugins: [broken] })
+      for (const request_host of ['a.test', 'b.test']) gateway.addPlugin(addApi({ request_host }), 'broken')
+      for (const host of ['a.test', 'b.test']) {
+        expect(await shownTo(host).catch((error) => error.code)).equal('ECONNRESET')
+      }
+      expect(await shownTo('c.test')).equal('own')
+      await until(() => count('active') === 0)
+      expect(open()).deep.equal([0, 0, 0, 0])
+    })
+  })
+
   describe('its end', () => {
     it('drain lets an open request finish', async () => {
       await restart({ graceMs: 50 })
@@ -316,6 +432,10 @@ describe('proxy over TLS', () => {
     })
   })
 })
+
+function newPair(): KeyPair {
+  return makeSelfSigned({ validFrom: 0, validTo: Date.now() + 1e9, serial: systemRandom.hex(16) })
+}
 
 /** What curl prints; undefined, with a notice, where there is none. */
 function curl(args: readonly string[]): Promise<string | undefined> {

@@ -65,7 +65,8 @@ export class TestGateway {
       ...{ timeoutMs: options.inboundTimeoutMs ?? 60_000, graceMs: options.graceMs ?? 1000 },
     }
     this.inbound = new HttpInbound(inboundOptions)
-    const tls = { pair: { certificate, key: certificateKey }, ...options.tls }
+    const { contextFor } = this.gateway
+    const tls = { pair: { certificate, key: certificateKey }, contextFor, ...options.tls }
     this.tlsInbound = new HttpInbound({ ...inboundOptions, tls })
   }
 
