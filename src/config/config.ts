@@ -22,6 +22,8 @@ export interface Config {
     readonly connectTimeoutMs: number
     readonly sendTimeoutMs: number
     readonly readTimeoutMs: number
+    readonly upstreamVerify: boolean
+    readonly upstreamAuthorityPath: string | undefined
     readonly minPositionWaitMs: number
   }
   readonly admin: {
@@ -207,6 +209,8 @@ function configFrom(values: Values, embedded: boolean): Config {
       connectTimeoutMs: values['proxy.connect_timeout'],
       sendTimeoutMs: values['proxy.send_timeout'],
       readTimeoutMs: values['proxy.read_timeout'],
+      upstreamVerify: values['proxy.upstream_verify'],
+      upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
       minPositionWaitMs: values['proxy.min_position_wait'],
     },
     admin: {

@@ -152,6 +152,18 @@ export const settings = {
     reload: true,
     help: 'How long an upstream may go without sending more of a response.',
   },
+  'proxy.upstream_verify': {
+    type: 'boolean',
+    default: true,
+    reload: true,
+    help: 'Whether certificate and name of HTTPS upstreams are checked. Without it, whoever stands between can read and change everything.',
+  },
+  'proxy.upstream_certificate_authority': {
+    type: 'file',
+    instead: "the system's authorities alone (where it has none, Node's list)",
+    reload: true,
+    help: 'Certificates (PEM) of authorities that may have signed those of HTTPS upstreams, besides the usual ones. A reload reads the file again.',
+  },
   'proxy.min_position_wait': {
     type: 'duration',
     default: '1s',

@@ -23,7 +23,7 @@ import type { Plugin } from '../plugins/plugin.ts'
 import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
-import { givenPair, ownPair } from './certificates.ts'
+import { givenPair, ownPair, readAuthorities } from './certificates.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
 import { StartInterrupted } from './errors.ts'
 import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
@@ -425,12 +425,17 @@ class Node implements RunningNode {
   /** @throws {CertificateUnusable} */
   async #readProxySetup({ proxy, customPlugins }: Config): Promise<ProxySetup> {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
-    const { sslCertPath, sslKeyPath } = proxy
+    const { sslCertPath, sslKeyPath, upstreamVerify, upstreamAuthorityPath: path } = proxy
+    const setting = 'proxy.upstream_certificate_authority'
     const isGiven = sslCertPath !== undefined && sslKeyPath !== undefined
     return {
       pair: isGiven
         ? await givenPair(sslCertPath, sslKeyPath, this.#surroundings)
         : await ownPair(this.#dir, this.#surroundings),
+      upstreamTrust: {
+        authorities: path === undefined ? undefined : await readAuthorities({ setting, path }),
+        verify: upstreamVerify,
+      },
       ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs },
       ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
     }
@@ -452,6 +457,9 @@ function changedFiles(before: ProxySetup, after: ProxySetup, known: readonly Set
   const changed: SettingName[] = []
   if (before.pair.certificate !== after.pair.certificate) changed.push('ssl_cert_path')
   if (before.pair.key !== after.pair.key) changed.push('ssl_key_path')
+  if (before.upstreamTrust.authorities !== after.upstreamTrust.authorities) {
+    changed.push('proxy.upstream_certificate_authority')
+  }
   return changed.filter((name) => !known.includes(name))
 }
 

@@ -3,6 +3,7 @@ import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
 import type { LinkEnd } from '../catalog/link.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
+import type { TrustOptions } from '../proxy/outbound/trust.ts'
 
 /** Where clients connect. */
 export interface ProxyAddresses {
@@ -17,6 +18,8 @@ export interface ProxySetup {
   readonly connectTimeoutMs: number
   readonly sendTimeoutMs: number
   readonly readTimeoutMs: number
+  /** Whom HTTPS upstreams must be vouched for by. */
+  readonly upstreamTrust: TrustOptions
   /** How long a request waits for a position that it asks for. */
   readonly minPositionWaitMs: number
   /** Peers whose forwarding headers are believed, as addresses or CIDR ranges. */

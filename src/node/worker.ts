@@ -11,6 +11,7 @@ import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbo
 import type { ContextFor } from '../proxy/inbound/tls-server.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
+import { Trust } from '../proxy/outbound/trust.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
 import type { Answer, FromWorker, ProxyAddresses, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
@@ -25,6 +26,7 @@ class ProxyWorker {
   readonly #inbound: HttpInbound
   readonly #tlsInbound: HttpInbound
   #gateway: Gateway | undefined
+  #trust = new Trust()
 
   constructor(setup: WorkerSetup, logger: Logger) {
     this.#setup = setup
@@ -95,7 +97,11 @@ class ProxyWorker {
       router: this.#router,
       plugins: await loadPlugins(customPlugins, pluginDir),
       host: { logger, clock: systemClock, random: systemRandom },
-      outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
+      outbound: new HttpOutbound({
+        clock: systemClock,
+        timeouts: timeoutsOf(setup),
+        trust: this.#trustFor(setup),
+      }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),
       minPositionWaitMs,
@@ -104,6 +110,12 @@ class ProxyWorker {
       logger,
       clock: systemClock,
     })
+  }
+
+  /** The one that there is, unless another is asked for: to make one takes a while. */
+  #trustFor({ upstreamTrust }: ProxySetup): Trust {
+    if (!this.#trust.isAs(upstreamTrust)) this.#trust = new Trust(upstreamTrust)
+    return this.#trust
   }
 }
 

@@ -1,13 +1,10 @@
 // Real sockets at both ends, a scripted catalog in the middle.
 import http from 'node:http'
-import https from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { createServer } from 'node:net'
 import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
 import { definePlugin, type LogRecord, type PluginRequest } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
-import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
@@ -529,49 +526,6 @@ describe('proxy', () => {
       upstream.answer = (request) => request.socket.end('HTTP/1.1 2')
       expect((await ask(gateway.port, '/')).status).equal(502)
       expect(upstream.requests).equal(3)
-    })
-  })
-
-  describe('HTTPS upstreams', () => {
-    let server: https.Server
-    let names: unknown[]
-
-    beforeEach(async () => {
-      names = []
-      server = https.createServer({ cert: certificate, key: certificateKey }, (request, response) => {
-        names.push((request.socket as TLSSocket).servername)
-        response.end(`told ${request.headers.host}`)
-      })
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    })
-
-    afterEach(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-
-    const port = () => (server.address() as AddressInfo).port
-
-    it('are verified: a certificate that nobody vouches for is 502', async () => {
-      addApi({ upstream_url: `https://localhost:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(502)
-      expect(names).deep.equal([])
-    })
-
-    it('are told their own name by SNI, whatever Host says, and vouched for by `ca`', async () => {
-      await restart({ outbound: { ca: certificate } })
-      addApi({ upstream_url: `https://localhost:${port()}`, preserve_host: true })
-      expect(await ask(gateway.port, '/')).include({ status: 200, body: 'told test' })
-      expect(names).deep.equal(['localhost'])
-    })
-
-    it('of another name than the certificate’s are 502, unless verification is off', async () => {
-      await restart({ outbound: { ca: certificate } })
-      addApi({ upstream_url: `https://127.0.0.1:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(502)
-      await restart({ outbound: { verify: false } })
-      addApi({ upstream_url: `https://127.0.0.1:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(200)
     })
   })
 
