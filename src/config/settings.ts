@@ -468,13 +468,13 @@ export const settings = {
     type: 'ignored',
     reload: false,
     help: 'From Kong 0.8.',
-    inert: "names are resolved by the system's resolver",
+    inert: "names are resolved by the system's hosts file and name servers",
   },
   dns_resolvers_available: {
     type: 'ignored',
     reload: false,
     help: 'From Kong 0.8.',
-    inert: "names are resolved by the system's resolver",
+    inert: "names are resolved by the system's hosts file and name servers",
   },
   cassandra: {
     type: 'ignored',

@@ -11,6 +11,7 @@ import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbo
 import type { ContextFor } from '../proxy/inbound/tls-server.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
+import { Names } from '../proxy/outbound/names.ts'
 import { Trust } from '../proxy/outbound/trust.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
@@ -25,8 +26,9 @@ class ProxyWorker {
   readonly #catalog: WorkerCatalog
   readonly #inbound: HttpInbound
   readonly #tlsInbound: HttpInbound
-  #gateway: Gateway | undefined
+  readonly #names = new Names({ clock: systemClock })
   #trust = new Trust()
+  #gateway: Gateway | undefined
 
   constructor(setup: WorkerSetup, logger: Logger) {
     this.#setup = setup
@@ -100,6 +102,7 @@ class ProxyWorker {
       outbound: new HttpOutbound({
         clock: systemClock,
         timeouts: timeoutsOf(setup),
+        names: this.#names,
         trust: this.#trustFor(setup),
       }),
       trustedIps,

@@ -4,12 +4,15 @@ import https from 'node:https'
 import { isIP } from 'node:net'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { HttpExchange, type Timeouts } from './http-exchange.ts'
+import { Names } from './names.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
 import { Trust } from './trust.ts'
 
 export interface HttpOutboundOptions {
   readonly clock: Clock
   readonly timeouts?: Partial<Timeouts>
+  /** Finds the addresses of upstreams. Default: one for this outbound alone. */
+  readonly names?: Names
   /** Whom HTTPS upstreams must be vouched for by. Default: the system's authorities. */
   readonly trust?: Trust
   /**
@@ -33,6 +36,7 @@ const headBytesMax = 64 * 1024
 export class HttpOutbound implements Outbound {
   readonly #plain: http.Agent
   readonly #encrypted: https.Agent
+  readonly #names: Names
   readonly #trust: Trust
   readonly #clock: Clock
   readonly #timeouts: Timeouts
@@ -43,6 +47,7 @@ export class HttpOutbound implements Outbound {
     const { clock, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
     this.#clock = clock
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.#names = options.names ?? new Names({ clock })
     this.#trust = options.trust ?? new Trust()
     const pool = {
       keepAlive: true,
@@ -90,6 +95,7 @@ export class HttpOutbound implements Outbound {
       headers: framed(request),
       setHost: false,
       maxHeaderSize: headBytesMax,
+      lookup: this.#names.lookup,
       // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
       autoSelectFamilyAttemptTimeout: 1000,
     }
