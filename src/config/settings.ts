@@ -150,7 +150,7 @@ export const settings = {
     default: '60s',
     minimum: '1ms',
     reload: true,
-    help: 'How long an upstream may go without sending more of a response.',
+    help: 'How long an upstream may go without sending more of a response, and a WebSocket without a byte in either direction.',
   },
   'proxy.upstream_verify': {
     type: 'boolean',

@@ -254,6 +254,27 @@ describe('proxy', () => {
       agent.destroy()
     })
 
+    it('heads that come on the way to the answer pass, in their place and without hop-by-hop fields', async () => {
+      addApi()
+      upstream.answer = (request, response) => {
+        request.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+        response.writeEarlyHints({ link: ['</a.css>; rel=preload', '</b.js>; rel=preload'] })
+        request.socket.write(
+          'HTTP/1.1 104 Odd\r\nX-Odd: caf\xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n',
+          'latin1',
+        )
+        response.end('fine')
+      }
+      const reply = await exchange(gateway.port, 'GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n')
+      const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload, </b.js>; rel=preload\r\n\r\n'
+      const odd = 'HTTP/1.1 104 Unknown\r\nX-Odd: caf\xe9\r\n\r\n'
+      expect(reply.startsWith(`${early}${odd}HTTP/1.1 200 OK\r\n`)).equal(true)
+      expect(reply).match(/\r\n\r\nfine$/)
+      expect(reply).not.match(/100 Continue|X-Hop/)
+      const old = await exchange(gateway.port, 'GET / HTTP/1.0\r\nHost: test\r\n\r\n')
+      expect(old).match(/^HTTP\/1\.1 200 /)
+    })
+
     it('an HTTP/1.0 client gets a body without chunks, ended by the connection', async () => {
       addApi()
       upstream.answer = (_request, response) => {

@@ -12,9 +12,11 @@ import { type Counter, Counters } from '../counters.ts'
 import { ListenFailed } from '../errors.ts'
 import { Repeats } from '../repeats.ts'
 import type { Incoming } from '../request.ts'
+import { headText } from './head.ts'
 import { HttpReply } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
 import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
+import { UpgradeReply } from './upgrade-reply.ts'
 
 export interface HttpInboundOptions {
   readonly handler: Handler
@@ -71,6 +73,7 @@ export class HttpInbound implements Inbound {
       requestTimeout: 0,
       connectionsCheckingInterval: sweepMs(timeoutMs),
       noDelay: true,
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#mayUpgrade(request),
     }
     this.#tlsServer = tls && createTlsServer(serverOptions, tls)
     this.#server = this.#tlsServer ?? http.createServer(serverOptions)
@@ -81,6 +84,7 @@ export class HttpInbound implements Inbound {
     this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
     this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
+    this.#server.on('upgrade', (request, socket, head) => this.#takeUpgrade(request, socket as Socket, head))
     this.#server.on('clientError', (error, socket) => this.#refuse(error, socket as Socket))
   }
 
@@ -193,6 +197,30 @@ export class HttpInbound implements Inbound {
     this.#options.handler(incomingOf(request, this.#clock.now()), reply)
   }
 
+  /**
+   * Only WebSocket is let through: with another protocol, h2c for one, a client could make requests of its upstream
+   * that nobody looks at. A request that may not switch is served as any other, which is how a server declines
+   * (RFC 9110, 7.8); so is one that is not as a handshake should be, so that it meets the same strictness.
+   */
+  #mayUpgrade({ method, httpVersion, headers, socket }: IncomingMessage): boolean {
+    const isPlain = ['content-length', 'transfer-encoding', 'expect'].every((name) => !(name in headers))
+    const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
+    const isAlone = this.#connections.get(socket)?.replies.size === 0
+    return method === 'GET' && httpVersion === '1.1' && 'host' in headers && isPlain && isWebSocket && isAlone
+  }
+
+  #takeUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const connection = this.#connections.get(socket)
+    if (!connection) return
+    this.#counters.add('requests', 1)
+    this.#enter(connection, 'writing')
+    if (head.length > 0) socket.unshift(head)
+    const reply = new UpgradeReply(socket)
+    connection.replies.add(reply)
+    connection.movedAt = this.#clock.monotonic()
+    this.#options.handler(incomingOf(request, this.#clock.now(), 'websocket'), reply)
+  }
+
   #finished(socket: Socket, connection: Connection, reply: HttpReply): void {
     connection.replies.delete(reply)
     if (connection.replies.size > 0) return
@@ -223,14 +251,13 @@ export class HttpInbound implements Inbound {
       return
     }
     const body = `${JSON.stringify({ message: status.slice(4) })}\n`
-    const head = [
-      `HTTP/1.1 ${status}`,
-      `Server: ${this.#options.product}`,
-      'Content-Type: application/json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-    ]
-    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    const fields = {
+      Server: this.#options.product,
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': String(Buffer.byteLength(body)),
+      Connection: 'close',
+    }
+    socket.write(headText(Number.parseInt(status, 10), status.slice(4), Object.entries(fields).flat()) + body)
     socket.destroySoon()
   }
 
@@ -264,7 +291,7 @@ export class HttpInbound implements Inbound {
 
 class Connection {
   state: Extract<Counter, 'reading' | 'writing' | 'waiting'> = 'reading'
-  readonly replies = new Set<HttpReply>()
+  readonly replies = new Set<HttpReply | UpgradeReply>()
   /** Read and written when last looked at, and when that last changed. */
   bytes = 0
   movedAt: number
@@ -284,7 +311,11 @@ const statusOfError: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-function incomingOf(request: IncomingMessage, receivedAt: number): Incoming {
+function incomingOf(
+  request: IncomingMessage,
+  receivedAt: number,
+  upgrade: Incoming['upgrade'] = null,
+): Incoming {
   const { socket, headers } = request
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
   return {
@@ -297,6 +328,7 @@ function incomingOf(request: IncomingMessage, receivedAt: number): Incoming {
     remoteAddress: socket.remoteAddress ?? '',
     localPort: socket.localPort ?? 0,
     encrypted: 'encrypted' in socket,
+    upgrade,
     receivedAt,
   }
 }

@@ -128,7 +128,7 @@ export class HttpOutbound implements Outbound {
 }
 
 /** The header fields with the framing that fits the body, which is never left to chance. */
-function framed({ method, headers, body }: OutboundRequest): string[] {
+function framed({ method, headers, body, upgrade }: OutboundRequest): string[] {
   const raw: string[] = []
   let sized = false
   for (let i = 0; i < headers.length; i += 2) {
@@ -143,6 +143,7 @@ function framed({ method, headers, body }: OutboundRequest): string[] {
     }
     raw.push(headers[i] as string, value)
   }
+  if (upgrade !== null) raw.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   if (body && !sized) raw.push('Transfer-Encoding', 'chunked')
   // Node would announce chunks for a method that usually has a body.
   if (!body && !sized && !bodiless.has(method)) raw.push('Content-Length', '0')
