@@ -9,6 +9,7 @@ export {
   type Counters,
   type Counting,
   definePlugin,
+  type KeyPair,
   type Limits,
   type LogRecord,
   type Phases,

@@ -4,14 +4,7 @@ import { type Address, formatAddress, isLoopback } from '../base/address.ts'
 import { formatDuration } from '../base/duration.ts'
 import { ConfigurationInvalid, type Fault, type Notice } from './errors.ts'
 import { findFile, type Loaded, type LoadOptions, load } from './load.ts'
-import {
-  environmentName,
-  type Setting,
-  type SettingName,
-  settings,
-  settingsList,
-  type Values,
-} from './settings.ts'
+import { environmentName, type Setting, type SettingName, settingsList, type Values } from './settings.ts'
 
 /** Durations are in milliseconds, paths are absolute. docs/configuration.md says what each setting is for. */
 export interface Config {
@@ -29,6 +22,8 @@ export interface Config {
     readonly connectTimeoutMs: number
     readonly sendTimeoutMs: number
     readonly readTimeoutMs: number
+    readonly upstreamVerify: boolean
+    readonly upstreamAuthorityPath: string | undefined
     readonly minPositionWaitMs: number
   }
   readonly admin: {
@@ -214,6 +209,8 @@ function configFrom(values: Values, embedded: boolean): Config {
       connectTimeoutMs: values['proxy.connect_timeout'],
       sendTimeoutMs: values['proxy.send_timeout'],
       readTimeoutMs: values['proxy.read_timeout'],
+      upstreamVerify: values['proxy.upstream_verify'],
+      upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
       minPositionWaitMs: values['proxy.min_position_wait'],
     },
     admin: {
@@ -339,9 +336,8 @@ const listeners = [
 
 /** Two listeners on one port of one host: only one of them could start. */
 function sharedPorts(values: Values): Fault[] {
-  const used = listeners.filter((name) => !isInert(settings[name]))
-  return used.flatMap((name, i) =>
-    used
+  return listeners.flatMap((name, i) =>
+    listeners
       .slice(0, i)
       .filter((earlier) => overlap(values[name], values[earlier]))
       .map((earlier) => ({
@@ -351,10 +347,6 @@ function sharedPorts(values: Values): Fault[] {
         remedy: 'give each listener a port of its own',
       })),
   )
-}
-
-function isInert(setting: Setting): boolean {
-  return setting.inert !== undefined
 }
 
 function overlap(a: Address, b: Address): boolean {

@@ -58,9 +58,6 @@ export type Setting = Common &
 /** Texts that mean something: parse.ts says for each what is wrong with one. */
 export type Form = 'ip-or-cidr' | 'origin' | 'key' | 'token' | 'postgres-url'
 
-/** Read, checked and shown, so that a configuration needs no change when the time comes. */
-const notBefore = 'this version does not use it'
-
 export const settings = {
   working_dir: {
     type: 'path',
@@ -110,22 +107,19 @@ export const settings = {
     type: 'address',
     default: '0.0.0.0:8443',
     reload: false,
-    help: 'Where proxied traffic comes in over TLS.',
-    inert: notBefore,
+    help: 'Where proxied traffic comes in over TLS (1.2 and 1.3).',
   },
   ssl_cert_path: {
     type: 'file',
-    instead: 'a generated certificate',
+    instead: 'one for localhost that the node makes and keeps in `working_dir`',
     reload: true,
-    help: 'Certificate chain (PEM) for `proxy_listen_ssl`. Needs `ssl_key_path`.',
-    inert: notBefore,
+    help: "Certificate chain (PEM) for `proxy_listen_ssl`, the server's own first. Needs `ssl_key_path`. A reload reads both files again.",
   },
   ssl_key_path: {
     type: 'file',
-    instead: 'a generated key',
+    instead: 'one beside that certificate',
     reload: true,
-    help: 'Private key (PEM) of `ssl_cert_path`.',
-    inert: notBefore,
+    help: 'Private key (PEM, without a passphrase) of `ssl_cert_path`.',
   },
   trusted_ips: {
     type: 'list',
@@ -153,7 +147,19 @@ export const settings = {
     default: '60s',
     minimum: '1ms',
     reload: true,
-    help: 'How long an upstream may go without sending more of a response.',
+    help: 'How long an upstream may go without sending more of a response, and a WebSocket without a byte in either direction.',
+  },
+  'proxy.upstream_verify': {
+    type: 'boolean',
+    default: true,
+    reload: true,
+    help: 'Whether certificate and name of HTTPS upstreams are checked. Without it, whoever stands between can read and change everything.',
+  },
+  'proxy.upstream_certificate_authority': {
+    type: 'file',
+    instead: "the system's authorities alone (where it has none, Node's list)",
+    reload: true,
+    help: 'Certificates (PEM) of authorities that may have signed those of HTTPS upstreams, besides the usual ones. A reload reads the file again.',
   },
   'proxy.min_position_wait': {
     type: 'duration',
@@ -457,13 +463,13 @@ export const settings = {
     type: 'ignored',
     reload: false,
     help: 'From Kong 0.8.',
-    inert: "names are resolved by the system's resolver",
+    inert: "names are resolved by the system's hosts file and name servers",
   },
   dns_resolvers_available: {
     type: 'ignored',
     reload: false,
     help: 'From Kong 0.8.',
-    inert: "names are resolved by the system's resolver",
+    inert: "names are resolved by the system's hosts file and name servers",
   },
   cassandra: {
     type: 'ignored',

@@ -34,6 +34,27 @@ export class PortTaken extends TroopError {
   }
 }
 
+/** A file that is read, as people know it. */
+export interface NamedFile {
+  /** What names it, or the directory that it is in. */
+  readonly setting: string
+  readonly path: string
+  /** What to do when it can't be used, if nothing better is known. */
+  readonly hint?: string
+}
+
+/** A certificate, its key, or a file of authorities is not what it must be. */
+export class CertificateUnusable extends TroopError {
+  constructor(
+    file: NamedFile,
+    why: string,
+    options: { readonly cause?: unknown; readonly hint?: string } = {},
+  ) {
+    const hint = file.hint === undefined ? {} : { hint: file.hint }
+    super('certificate-unusable', `${file.setting}: ${file.path} ${why}`, { ...hint, ...options })
+  }
+}
+
 /** The datastore has configurations of plugins that this node does not have: requests to those APIs would fail. */
 export class PluginMissing extends TroopError {
   constructor(name: string) {

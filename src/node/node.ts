@@ -14,6 +14,7 @@ import type { ClusterOptions } from '../cluster/cluster.ts'
 import { advertisedAddress } from '../cluster/membership/advertised.ts'
 import type { NodeIdentity } from '../cluster/membership/registry.ts'
 import { type Config, changedSettings, loadConfig, maskConfiguration } from '../config/config.ts'
+import type { SettingName } from '../config/settings.ts'
 import type { NodeStatus, Reloaded } from '../control/control.ts'
 import { createControlServer } from '../control/server.ts'
 import { makeToken, writeControlAccess } from '../control/token.ts'
@@ -22,6 +23,7 @@ import type { Plugin } from '../plugins/plugin.ts'
 import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
+import { givenPair, ownPair, readAuthorities } from './certificates.ts'
 import { PostgresCounters } from './counters/postgres-counters.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
 import { StartInterrupted } from './errors.ts'
@@ -93,6 +95,8 @@ class Node implements RunningNode {
   readonly #staleness: ClusterOptions['staleness']
   #config: Config
   #plugins: readonly Plugin[] = []
+  /** What the workers were given last. */
+  #proxySetup!: ProxySetup
   #ready = false
   /** Aborted when it is told to stop while it starts. */
   readonly #interrupt = new AbortController()
@@ -181,10 +185,12 @@ class Node implements RunningNode {
     this.#handleSignals()
     await requireFreePorts({
       proxy_listen: config.proxy.listen,
+      proxy_listen_ssl: config.proxy.listenSsl,
       admin_api_listen: config.admin.listen,
       cluster_listen: config.cluster.listen,
       cluster_listen_rpc: config.cluster.listenRpc,
     })
+    this.#proxySetup = await this.#readProxySetup(config)
   }
 
   /** @param port  on which this node really listens for others */
@@ -264,14 +270,15 @@ class Node implements RunningNode {
     if (count < config.workers) this.#options.report('ports cannot be shared on this platform: 1 worker')
     this.#workers = new Workers({
       count,
-      listen: config.proxy.listen,
+      listen: { plain: config.proxy.listen, tls: config.proxy.listenSsl },
       catalog: this.#agent.catalog,
       countBatch: (asks) => this.#counters.count(asks),
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,
+        ticketKeys: Buffer.from(this.#surroundings.random.hex(48), 'hex'),
         freshness: this.#staleness?.deadline,
-        proxy: this.#proxySetup(config),
+        proxy: this.#proxySetup,
         version: this.#version,
         logLevel: config.logLevel,
       },
@@ -279,7 +286,9 @@ class Node implements RunningNode {
     })
     this.#resources.own('workers', this.#workers)
     await this.#workers.start()
-    this.#listens('proxy_listen', this.#workers.address)
+    const { plain, tls } = this.#workers.addresses
+    this.#listens('proxy_listen', plain)
+    this.#listens('proxy_listen_ssl', tls)
   }
 
   async #openAdmin(): Promise<void> {
@@ -362,9 +371,12 @@ class Node implements RunningNode {
     const { config } = await loadConfig({ path: configPath, env })
     const plugins = await loadPlugins(config.customPlugins, configPath)
     if (!isDeepStrictEqual(plugins, this.#plugins)) await this.#adopt(plugins)
-    await this.#workers.reload(this.#proxySetup(config))
+    const proxySetup = await this.#readProxySetup(config)
+    await this.#workers.reload(proxySetup)
     const changed = changedSettings(this.#config, config)
+    changed.applied.push(...changedFiles(this.#proxySetup, proxySetup, changed.applied))
     this.#config = config
+    this.#proxySetup = proxySetup
     this.#plugins = plugins
     this.#agent.keep(config.log)
     this.#admin.reload(this.#adminOptions())
@@ -435,10 +447,23 @@ class Node implements RunningNode {
     }
   }
 
-  #proxySetup({ proxy, customPlugins }: Config): ProxySetup {
+  /** @throws {CertificateUnusable} */
+  async #readProxySetup({ proxy, customPlugins }: Config): Promise<ProxySetup> {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
-    const timeouts = { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs }
-    return { ...timeouts, trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) }
+    const { sslCertPath, sslKeyPath, upstreamVerify, upstreamAuthorityPath: path } = proxy
+    const setting = 'proxy.upstream_certificate_authority'
+    const isGiven = sslCertPath !== undefined && sslKeyPath !== undefined
+    return {
+      pair: isGiven
+        ? await givenPair(sslCertPath, sslKeyPath, this.#surroundings)
+        : await ownPair(this.#dir, this.#surroundings),
+      upstreamTrust: {
+        authorities: path === undefined ? undefined : await readAuthorities({ setting, path }),
+        verify: upstreamVerify,
+      },
+      ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs },
+      ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
+    }
   }
 
   /** One that is to refuse traffic has a deadline that its threads share. */
@@ -450,6 +475,17 @@ class Node implements RunningNode {
   get #cacheBytes(): number {
     return this.#config.memoryCacheSizeMb * 2 ** 20
   }
+}
+
+/** Settings that name the same file as before, of which the content is another. */
+function changedFiles(before: ProxySetup, after: ProxySetup, known: readonly SettingName[]): SettingName[] {
+  const changed: SettingName[] = []
+  if (before.pair.certificate !== after.pair.certificate) changed.push('ssl_cert_path')
+  if (before.pair.key !== after.pair.key) changed.push('ssl_key_path')
+  if (before.upstreamTrust.authorities !== after.upstreamTrust.authorities) {
+    changed.push('proxy.upstream_certificate_authority')
+  }
+  return changed.filter((name) => !known.includes(name))
 }
 
 /** `<host>_<advertised address>_<id>`: says where it is, and is nobody else's. */

@@ -4,12 +4,24 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
 import type { LinkEnd } from '../catalog/link.ts'
+import type { KeyPair } from '../plugins/plugin.ts'
+import type { TrustOptions } from '../proxy/outbound/trust.ts'
+
+/** Where clients connect. */
+export interface ProxyAddresses {
+  readonly plain: Address
+  readonly tls: Address
+}
 
 /** How a worker handles requests; `reload` hands over a new one. */
 export interface ProxySetup {
+  /** What the listener for TLS shows. */
+  readonly pair: KeyPair
   readonly connectTimeoutMs: number
   readonly sendTimeoutMs: number
   readonly readTimeoutMs: number
+  /** Whom HTTPS upstreams must be vouched for by. */
+  readonly upstreamTrust: TrustOptions
   /** How long a request waits for a position that it asks for. */
   readonly minPositionWaitMs: number
   /** Peers whose forwarding headers are believed, as addresses or CIDR ranges. */
@@ -37,6 +49,8 @@ export interface WorkerSetup {
   readonly cacheBytes: number
   /** Whether several workers listen on one port; false where the platform can't, and then there is one. */
   readonly reusePort: boolean
+  /** 48 random bytes, by which the workers resume each other's TLS sessions. */
+  readonly ticketKeys: Uint8Array
   /** The deadline (base/deadline.ts) after which nothing may be answered from what is known here; undefined: there is none. */
   readonly freshness: SharedArrayBuffer | undefined
   readonly proxy: ProxySetup
@@ -55,8 +69,8 @@ export interface CountingSetup {
 
 /** Each is answered by the message after the arrow, or by `failed`. One at a time, but for `close`. */
 export type ToWorker =
-  /** → `listening`, with the address as bound. */
-  | { readonly kind: 'open'; readonly listen: Address }
+  /** → `listening`, with the addresses as bound. */
+  | { readonly kind: 'open'; readonly listen: ProxyAddresses }
   /** → `reloaded` */
   | { readonly kind: 'reload'; readonly proxy: ProxySetup }
   /** → `closed`: accepts nothing new, and open requests finish; with `cut` they get a short grace only. */
@@ -67,7 +81,7 @@ export type Answer = 'ready' | 'listening' | 'reloaded' | 'closed'
 export type FromWorker =
   /** Said once by itself: seeded and able to serve. */
   | { readonly kind: 'ready' }
-  | { readonly kind: 'listening'; readonly address: Address }
+  | { readonly kind: 'listening'; readonly addresses: ProxyAddresses }
   | { readonly kind: 'reloaded' }
   | { readonly kind: 'closed' }
   /** Instead of the answer `to`. */

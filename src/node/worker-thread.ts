@@ -1,7 +1,6 @@
 // One worker as the agent holds it: the thread, its end of the catalog, and what it was asked and has not answered.
 import type { HeapInfo } from 'node:v8'
 import { MessageChannel, Worker } from 'node:worker_threads'
-import type { Address } from '../base/address.ts'
 import { type Clock, within } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
@@ -13,6 +12,7 @@ import type {
   Answer,
   CountingSetup,
   FromWorker,
+  ProxyAddresses,
   ProxySetup,
   ToWorker,
   WorkerLine,
@@ -84,10 +84,10 @@ export class WorkerThread {
     await this.#limit(this.#ready, prepareLimitMs, 'get ready')
   }
 
-  /** Listens; resolves with the address as bound. @throws {WorkerFailed} */
-  async open(listen: Address): Promise<Address> {
+  /** Listens; resolves with the addresses as bound. @throws {WorkerFailed} */
+  async open(listen: ProxyAddresses): Promise<ProxyAddresses> {
     const message = await this.#limit(this.#ask({ kind: 'open', listen }, 'listening'), openLimitMs, 'listen')
-    return (message as Extract<FromWorker, { kind: 'listening' }>).address
+    return (message as Extract<FromWorker, { kind: 'listening' }>).addresses
   }
 
   /** @throws {WorkerFailed} and goes on with what it had */

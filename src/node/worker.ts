@@ -10,15 +10,18 @@ import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import type { Counters } from '../plugins/plugin.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
-import { HttpInbound } from '../proxy/inbound/http-inbound.ts'
+import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
+import type { ContextFor } from '../proxy/inbound/tls-server.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
 import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
+import { Names } from '../proxy/outbound/names.ts'
+import { Trust } from '../proxy/outbound/trust.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
 import { ClusterCounters } from './counters/cluster-counters.ts'
 import { countingOver } from './counters/counting-link.ts'
 import { LocalCounters } from './counters/local-counters.ts'
-import type { Answer, FromWorker, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
+import type { Answer, FromWorker, ProxyAddresses, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
 import { workerLogger } from './worker-logger.ts'
 
 class ProxyWorker {
@@ -29,12 +32,15 @@ class ProxyWorker {
   readonly #router = new Router()
   readonly #catalog: WorkerCatalog
   readonly #inbound: HttpInbound
+  readonly #tlsInbound: HttpInbound
+  readonly #names = new Names({ clock: systemClock })
+  #trust = new Trust()
   #gateway: Gateway | undefined
 
   constructor(setup: WorkerSetup, logger: Logger) {
     this.#setup = setup
     this.#logger = logger
-    const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version } = setup
+    const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version, proxy } = setup
     this.#counters = new Float64Array(counts.proxy)
     const { buffer, owner, port } = setup.counting
     const common = { clock: systemClock, logger: logger.scope('node') }
@@ -47,7 +53,7 @@ class ProxyWorker {
       ...{ end, projection: this.#router, clock: systemClock, maxBytes },
       counters: new Float64Array(counts.cache),
     })
-    this.#inbound = new HttpInbound({
+    const inboundOptions: HttpInboundOptions = {
       // Looked up for each request: a reload puts another gateway in its place, and no connection notices.
       handler: (incoming, reply) => this.#gateway?.handle(incoming, reply),
       clock: systemClock,
@@ -55,6 +61,13 @@ class ProxyWorker {
       product: `troop/${version}`,
       counters: this.#counters,
       reusePort,
+    }
+    this.#inbound = new HttpInbound(inboundOptions)
+    const ticketKeys = Buffer.from(setup.ticketKeys)
+    const contextFor: ContextFor = (serverName) => this.#gateway?.contextFor(serverName)
+    this.#tlsInbound = new HttpInbound({
+      ...inboundOptions,
+      tls: { pair: proxy.pair, contextFor, ticketKeys },
     })
   }
 
@@ -67,20 +80,29 @@ class ProxyWorker {
   async handle(message: ToWorker): Promise<FromWorker> {
     switch (message.kind) {
       case 'open':
-        return { kind: 'listening', address: await this.#inbound.start(message.listen) }
+        return { kind: 'listening', addresses: await this.#listen(message.listen) }
       case 'reload':
         await this.#reload(message.proxy)
         return { kind: 'reloaded' }
       case 'close':
-        await (message.cut ? this.#inbound.stop() : this.#inbound.drain())
+        await Promise.all(this.#inbounds.map((inbound) => (message.cut ? inbound.stop() : inbound.drain())))
         await this.#gateway?.stop()
         await this.#counting.cluster.stop()
         return { kind: 'closed' }
     }
   }
 
+  get #inbounds(): HttpInbound[] {
+    return [this.#inbound, this.#tlsInbound]
+  }
+
+  async #listen({ plain, tls }: ProxyAddresses): Promise<ProxyAddresses> {
+    return { plain: await this.#inbound.start(plain), tls: await this.#tlsInbound.start(tls) }
+  }
+
   async #reload(setup: ProxySetup): Promise<void> {
     const before = this.#gateway
+    this.#tlsInbound.present(setup.pair)
     this.#gateway = await this.#makeGateway(setup)
     // Resolves when its last request is through, which nobody need wait for.
     before?.stop().catch((error) => this.#logger.error('plugins did not stop in order', { error }))
@@ -95,7 +117,12 @@ class ProxyWorker {
       router: this.#router,
       plugins: await loadPlugins(customPlugins, pluginDir),
       host: { logger, clock: systemClock, random: systemRandom, counters: this.#counting },
-      outbound: new HttpOutbound({ clock: systemClock, timeouts: timeoutsOf(setup) }),
+      outbound: new HttpOutbound({
+        clock: systemClock,
+        timeouts: timeoutsOf(setup),
+        names: this.#names,
+        trust: this.#trustFor(setup),
+      }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),
       minPositionWaitMs,
@@ -104,6 +131,12 @@ class ProxyWorker {
       logger,
       clock: systemClock,
     })
+  }
+
+  /** The one that there is, unless another is asked for: to make one takes a while. */
+  #trustFor({ upstreamTrust }: ProxySetup): Trust {
+    if (!this.#trust.isAs(upstreamTrust)) this.#trust = new Trust(upstreamTrust)
+    return this.#trust
   }
 }
 

@@ -1,6 +1,5 @@
 // The threads that serve traffic, as many as configured, and one in the place of each that dies.
 import type { HeapInfo } from 'node:v8'
-import type { Address } from '../base/address.ts'
 import { backoffMs } from '../base/backoff.ts'
 import { within } from '../base/clock.ts'
 import { Counts, sumOf } from '../base/counts.ts'
@@ -13,12 +12,12 @@ import type { CountBatch } from './counters/batch.ts'
 import { localCountersBuffer, releaseLocks } from './counters/local-counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
-import type { ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
+import type { ProxyAddresses, ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 export interface WorkersOptions {
   readonly count: number
-  readonly listen: Address
+  readonly listen: ProxyAddresses
   readonly catalog: AgentCatalog
   /** Counts requests for all nodes. */
   readonly countBatch: CountBatch
@@ -51,14 +50,14 @@ export class Workers {
   /** What they count together of callers' requests; outlives them too. */
   readonly #localCounters = localCountersBuffer()
   #proxy: ProxySetup
-  #address: Address
+  #addresses: ProxyAddresses
   #closing = false
   #deaths = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
     this.#proxy = options.setup.proxy
-    this.#address = options.listen
+    this.#addresses = options.listen
     this.#seats = Array.from({ length: options.count }, (_, i) => makeSeat(i + 1))
   }
 
@@ -66,10 +65,10 @@ export class Workers {
   async start(): Promise<void> {
     const threads = this.#seats.map((seat) => this.#spawn(seat))
     await Promise.all(threads.map((thread) => thread.prepared()))
-    // One first: where the system chooses the port, the others take the same.
+    // One first: where the system chooses a port, the others take the same.
     const [first, ...others] = threads
-    if (first) this.#address = await first.open(this.#options.listen)
-    await Promise.all(others.map((thread) => thread.open(this.#address)))
+    if (first) this.#addresses = await first.open(this.#options.listen)
+    await Promise.all(others.map((thread) => thread.open(this.#addresses)))
   }
 
   get wanted(): number {
@@ -77,8 +76,8 @@ export class Workers {
   }
 
   /** Where they listen, as bound. */
-  get address(): Address {
-    return this.#address
+  get addresses(): ProxyAddresses {
+    return this.#addresses
   }
 
   get running(): number {
@@ -187,7 +186,7 @@ export class Workers {
     try {
       await thread.prepared()
       if (this.#closing) return
-      await thread.open(this.#address)
+      await thread.open(this.#addresses)
       logger.scope('node').info('a worker was replaced')
     } catch (error) {
       logger.scope('node').error('a worker could not be replaced yet', { error })

@@ -16,6 +16,9 @@ export interface WorkingDir {
   readonly controlFile: string
   /** The node's name, kept over restarts. */
   readonly nameFile: string
+  /** The certificate that the node made for itself, and its key. */
+  readonly certificateFile: string
+  readonly keyFile: string
 }
 
 export function workingDirAt(path: string): WorkingDir {
@@ -25,6 +28,8 @@ export function workingDirAt(path: string): WorkingDir {
     logFile: join(path, 'logs', 'troop.log'),
     controlFile: join(path, 'control.json'),
     nameFile: join(path, 'node-name'),
+    certificateFile: join(path, 'ssl', 'troop-default.crt'),
+    keyFile: join(path, 'ssl', 'troop-default.key'),
   }
 }
 

@@ -130,8 +130,15 @@ export interface PluginAnswer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** What a TLS server shows and proves: both in PEM. */
+export interface KeyPair {
+  /** The server's own certificate first, then those between it and its authority. */
+  readonly certificate: string
+  readonly key: string
+}
+
 export interface AccessTools {
-  /** The catalog as this request sees it. A lookup that rejects with `unknown` is left to pass: it becomes a 503. */
+  /** The catalog as this request or handshake sees it. A lookup that rejects with `unknown` is left to pass: it becomes a 503. */
   readonly catalog: View
 }
 
@@ -152,6 +159,16 @@ export interface Phases {
   ): undefined | PluginAnswer | Promise<undefined | PluginAnswer>
   headers?(response: PluginResponse, config: JsonObject, request: PluginRequest): void
   log?(record: LogRecord, config: JsonObject): void | Promise<void>
+  /**
+   * What a TLS client is shown that names the API's host; asked of the API's configurations, in order, until one
+   * answers. The same object as long as it is the same pair: what TLS makes of it is kept with it. What it throws
+   * ends the handshake.
+   */
+  certificate?(
+    serverName: string,
+    config: JsonObject,
+    tools: AccessTools,
+  ): undefined | KeyPair | Promise<undefined | KeyPair>
   stop?(): void | Promise<void>
 }
 

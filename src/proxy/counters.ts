@@ -5,7 +5,8 @@ import { Histogram } from '../base/histogram.ts'
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `routed` matched
- * an API. The rest counts upstreams that failed.
+ * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. The rest counts upstreams
+ * that failed.
  */
 const counterNames = [
   'active',
@@ -16,6 +17,7 @@ const counterNames = [
   'handled',
   'requests',
   'routed',
+  'handshakesFailed',
   'invalid',
   'unavailable',
   'timeout',

@@ -1,7 +1,9 @@
 // One request on its way through the gateway, from its head to its log record.
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { LogFields, Logger } from '../base/logger.ts'
 import type { UpstreamUrl } from '../entities/upstream-url.ts'
+import type { PluginResponse } from '../plugins/plugin.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
 import { errorPage, upstreamErrorPage } from './errors.ts'
@@ -128,15 +130,22 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     else this.#reply.cut()
   }
 
+  inform(status: number, raw: readonly string[]): void {
+    this.#guard(() => this.#reply.inform(status, upstreamResponseHeaders(status, raw).raw()))
+  }
+
   head(status: number, reason: string, raw: readonly string[]): void {
-    this.#guard(() => {
-      this.#headAt = this.#parts.clock.monotonic()
-      this.#parts.counters.took('upstream', this.#headAt - (this.#sentAt as number))
-      const headers = upstreamResponseHeaders(status, raw)
-      headers.append('Via', this.#parts.product)
-      headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - (this.#sentAt as number)))
-      headers.set('X-Troop-Proxy-Latency', wholeMs((this.#sentAt as number) - this.#startedAt))
-      this.#sendHead(status, reason, headers)
+    this.#guard(() => this.#sendHead(status, reason, this.#upstreamHeaders(status, raw)))
+  }
+
+  switchTo(protocol: string, raw: readonly string[]): Duplex | undefined {
+    return this.#guard(() => {
+      const headers = this.#upstreamHeaders(101, raw)
+      this.#runHeaderPhases({ status: 101, headers })
+      const client = this.#reply.switchTo(protocol, headers.raw())
+      this.#status = 101
+      this.#responseHeaders = headers
+      return client
     })
   }
 
@@ -212,19 +221,35 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     this.#reply.end()
   }
 
+  /** The upstream's head as it goes on from here. */
+  #upstreamHeaders(status: number, raw: readonly string[]): Headers {
+    const sentAt = this.#sentAt as number
+    this.#headAt = this.#parts.clock.monotonic()
+    this.#parts.counters.took('upstream', this.#headAt - sentAt)
+    const headers = upstreamResponseHeaders(status, raw)
+    headers.append('Via', this.#parts.product)
+    headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - sentAt))
+    headers.set('X-Troop-Proxy-Latency', wholeMs(sentAt - this.#startedAt))
+    return headers
+  }
+
   /** Lets plugins see the head, then sends it. @throws what a plugin throws, and {TypeError} as `Reply.head` */
   #sendHead(status: number, reason: string | undefined, headers: Headers, body?: Uint8Array): void {
     const response = { status, headers }
-    if (this.#request) {
-      for (const { plugin, phases, config } of this.#steps) {
-        const told: unknown = phases.headers?.(response, config, this.#request)
-        this.#watch(told, 'a plugin failed after the head had gone', plugin.name)
-      }
-    }
+    this.#runHeaderPhases(response)
     if (body && !bodiless(response.status)) headers.set('Content-Length', String(body.length))
     this.#reply.head(response.status, response.status === status ? reason : undefined, headers.raw())
     this.#status = response.status
     this.#responseHeaders = headers
+  }
+
+  /** @throws what a plugin throws */
+  #runHeaderPhases(response: PluginResponse): void {
+    if (!this.#request) return
+    for (const { plugin, phases, config } of this.#steps) {
+      const told: unknown = phases.headers?.(response, config, this.#request)
+      this.#watch(told, 'a plugin failed after the head had gone', plugin.name)
+    }
   }
 
   #accept(): string | undefined {
@@ -303,6 +328,7 @@ function outgoing(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest
     headers: upstreamHeaders(request),
     body: incoming.body,
     trailers: () => passableTrailers(incoming.trailers()),
+    upgrade: incoming.upgrade,
   }
 }
 

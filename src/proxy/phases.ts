@@ -2,7 +2,7 @@
 import type { JsonObject, Row } from '../base/json.ts'
 import type { Lookup, View } from '../catalog/catalog.ts'
 import { plugin as pluginEntity } from '../entities/plugin.ts'
-import { andThen, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
+import { andThen, type KeyPair, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
 import { PluginMissing } from './errors.ts'
 import type { Answer, ProxyRequest } from './request.ts'
 
@@ -50,6 +50,12 @@ export class PluginChains {
       this.#chains.set(rows, chain)
     }
     return chain
+  }
+
+  /** The chain of an API's own configurations. Rejects as a lookup does. */
+  chainFor(view: View, api: Row): Chain | Promise<Chain> {
+    const rows = view.many(pluginEntity, configured, api.id as string, null)
+    return andThen(rows, (rows) => this.chainOf(rows))
   }
 
   /** Closes what plugins opened, each even if another fails to close. */
@@ -107,9 +113,7 @@ export class AccessRun {
    * @throws {Refusal} of the plugin that refused; {Unknown} of a lookup; {PluginMissing}; whatever a plugin throws
    */
   start(): Answer | undefined | Promise<Answer | undefined> {
-    const rows = this.#view.many(pluginEntity, configured, this.#request.api.id as string, null)
-    return andThen(rows, (rows) => {
-      const { steps, missing } = this.#chains.chainOf(rows)
+    return andThen(this.#chains.chainFor(this.#view, this.#request.api), ({ steps, missing }) => {
       this.#apiSteps = this.#steps = steps
       if (missing !== undefined) throw new PluginMissing(missing)
       return this.#run()
@@ -148,6 +152,25 @@ export class AccessRun {
       return undefined
     })
   }
+}
+
+/**
+ * The certificate that the plugins of `api` have for a server name. A plugin that is missing has none: the requests
+ * that follow are refused.
+ */
+export function chooseCertificate(
+  chain: Chain,
+  serverName: string,
+  catalog: View,
+): KeyPair | undefined | Promise<KeyPair | undefined> {
+  const steps = chain.steps.filter(({ phases }) => phases.certificate)
+  const ask = (i: number): KeyPair | undefined | Promise<KeyPair | undefined> => {
+    const step = steps[i]
+    if (!step) return undefined
+    const answer = step.phases.certificate?.(serverName, step.config, { catalog })
+    return andThen(answer, (pair) => pair ?? ask(i + 1))
+  }
+  return ask(0)
 }
 
 /** What has run, then what is left: of each plugin the consumer's configuration if there is one, else the API's. */

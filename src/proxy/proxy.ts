@@ -6,9 +6,11 @@ import type { Logger } from '../base/logger.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Plugin, PluginHost } from '../plugins/plugin.ts'
 import { Admission } from './admission.ts'
+import { Certificates } from './certificates.ts'
 import { clientAddressRule } from './client-address.ts'
 import { Counters } from './counters.ts'
 import type { Handler } from './inbound/inbound.ts'
+import type { ContextFor } from './inbound/tls-server.ts'
 import type { Outbound } from './outbound/outbound.ts'
 import { Passage, type PassageParts } from './passage.ts'
 import { PluginChains } from './phases.ts'
@@ -41,6 +43,8 @@ export interface ProxyOptions {
 export interface Gateway {
   /** Takes one request from an inbound. */
   readonly handle: Handler
+  /** Chooses for a TLS client that names a server. */
+  readonly contextFor: ContextFor
   /** Waits until the requests that it took are through, then closes its upstream connections and its plugins. */
   stop(): Promise<void>
 }
@@ -59,6 +63,7 @@ export function createProxy(options: ProxyOptions): Gateway {
     ...{ catalog, clientAddress, trustedIps, minPositionWaitMs, freshness, clock },
   })
   const chains = new PluginChains(options.plugins, options.host)
+  const certificates = new Certificates({ catalog, router, chains })
   const passages = new OpenPassages()
   const parts: PassageParts = {
     resolver: new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats }),
@@ -75,6 +80,7 @@ export function createProxy(options: ProxyOptions): Gateway {
       passages.begun()
       new Passage(parts, incoming, reply).start()
     },
+    contextFor: (serverName) => certificates.contextFor(serverName),
     async stop() {
       await passages.none()
       outbound.stop()

@@ -21,6 +21,8 @@ export interface Incoming {
   readonly localPort: number
   /** Whether the connection to the gateway is TLS. */
   readonly encrypted: boolean
+  /** The protocol that the client wants to go on with; what upstream and plugins make of it is the answer. */
+  readonly upgrade: 'websocket' | null
   /** Milliseconds since 1970, when the head was complete. */
   readonly receivedAt: number
 }

@@ -1,13 +1,10 @@
 // Real sockets at both ends, a scripted catalog in the middle.
 import http from 'node:http'
-import https from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { createServer } from 'node:net'
 import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
 import { definePlugin, type LogRecord, type PluginRequest } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
-import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
@@ -256,6 +253,27 @@ describe('proxy', () => {
         expect((await ask(gateway.port, `/${status}`, { agent })).status).equal(status)
       expect(new Counters(gateway.counters).get('accepted')).equal(1)
       agent.destroy()
+    })
+
+    it('heads that come on the way to the answer pass, in their place and without hop-by-hop fields', async () => {
+      addApi()
+      upstream.answer = (request, response) => {
+        request.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+        response.writeEarlyHints({ link: ['</a.css>; rel=preload', '</b.js>; rel=preload'] })
+        request.socket.write(
+          'HTTP/1.1 104 Odd\r\nX-Odd: caf\xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n',
+          'latin1',
+        )
+        response.end('fine')
+      }
+      const reply = await exchange(gateway.port, 'GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n')
+      const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload, </b.js>; rel=preload\r\n\r\n'
+      const odd = 'HTTP/1.1 104 Unknown\r\nX-Odd: caf\xe9\r\n\r\n'
+      expect(reply.startsWith(`${early}${odd}HTTP/1.1 200 OK\r\n`)).equal(true)
+      expect(reply).match(/\r\n\r\nfine$/)
+      expect(reply).not.match(/100 Continue|X-Hop/)
+      const old = await exchange(gateway.port, 'GET / HTTP/1.0\r\nHost: test\r\n\r\n')
+      expect(old).match(/^HTTP\/1\.1 200 /)
     })
 
     it('an HTTP/1.0 client gets a body without chunks, ended by the connection', async () => {
@@ -545,49 +563,6 @@ describe('proxy', () => {
       upstream.answer = (request) => request.socket.end('HTTP/1.1 2')
       expect((await ask(gateway.port, '/')).status).equal(502)
       expect(upstream.requests).equal(3)
-    })
-  })
-
-  describe('HTTPS upstreams', () => {
-    let server: https.Server
-    let names: unknown[]
-
-    beforeEach(async () => {
-      names = []
-      server = https.createServer({ cert: certificate, key: certificateKey }, (request, response) => {
-        names.push((request.socket as TLSSocket).servername)
-        response.end(`told ${request.headers.host}`)
-      })
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    })
-
-    afterEach(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-
-    const port = () => (server.address() as AddressInfo).port
-
-    it('are verified: a certificate that nobody vouches for is 502', async () => {
-      addApi({ upstream_url: `https://localhost:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(502)
-      expect(names).deep.equal([])
-    })
-
-    it('are told their own name by SNI, whatever Host says, and vouched for by `ca`', async () => {
-      await restart({ outbound: { ca: certificate } })
-      addApi({ upstream_url: `https://localhost:${port()}`, preserve_host: true })
-      expect(await ask(gateway.port, '/')).include({ status: 200, body: 'told test' })
-      expect(names).deep.equal(['localhost'])
-    })
-
-    it('of another name than the certificate’s are 502, unless verification is off', async () => {
-      await restart({ outbound: { ca: certificate } })
-      addApi({ upstream_url: `https://127.0.0.1:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(502)
-      await restart({ outbound: { verify: false } })
-      addApi({ upstream_url: `https://127.0.0.1:${port()}` })
-      expect((await ask(gateway.port, '/')).status).equal(200)
     })
   })
 

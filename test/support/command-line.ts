@@ -31,6 +31,7 @@ export class CommandLine {
       working_dir: this.workingDir,
       workers: 1,
       proxy_listen: anyPort,
+      proxy_listen_ssl: anyPort,
       admin_api_listen: anyPort,
       cluster_listen_rpc: anyPort,
       postgres: { host, port, user, password, database },

@@ -8,9 +8,11 @@ import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { counterCount } from '../../src/proxy/counters.ts'
 import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
 import type { Handler } from '../../src/proxy/inbound/inbound.ts'
+import type { TlsOptions } from '../../src/proxy/inbound/tls-server.ts'
 import { HttpOutbound, type HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
 import { Router } from '../../src/proxy/router.ts'
+import { certificate, certificateKey } from './certificate.ts'
 import { testCounters } from './counters.ts'
 import { ScriptedCatalog } from './scripted-catalog.ts'
 
@@ -24,6 +26,8 @@ export interface TestGatewayOptions {
   readonly graceMs?: number
   /** With which plugins count requests. */
   readonly counting?: Counters
+  /** Of the listener for TLS; by default it has the certificate of the tests. */
+  readonly tls?: Partial<TlsOptions>
 }
 
 export class TestGateway {
@@ -33,10 +37,12 @@ export class TestGateway {
   readonly lines: { sentence: string; fields: LogFields }[] = []
   readonly records: LogRecord[] = []
   readonly inbound: HttpInbound
+  readonly tlsInbound: HttpInbound
   readonly outbound: HttpOutbound
   readonly gateway: Gateway
   #ids = 0
   #port = 0
+  #tlsPort = 0
   #recorded: (() => void)[] = []
 
   constructor(options: TestGatewayOptions = {}) {
@@ -57,15 +63,25 @@ export class TestGateway {
       clock,
     })
     const handler: Handler = this.gateway.handle
-    this.inbound = new HttpInbound({
+    const inboundOptions = {
       ...{ handler, clock, logger, product: 'troop/1.2.3', counters: this.counters },
       ...{ timeoutMs: options.inboundTimeoutMs ?? 60_000, graceMs: options.graceMs ?? 1000 },
-    })
+    }
+    this.inbound = new HttpInbound(inboundOptions)
+    const { contextFor } = this.gateway
+    const tls = { pair: { certificate, key: certificateKey }, contextFor, ...options.tls }
+    this.tlsInbound = new HttpInbound({ ...inboundOptions, tls })
   }
 
   async start(): Promise<this> {
     this.#port = (await this.inbound.start({ host: '127.0.0.1', port: 0 })).port
+    this.#tlsPort = (await this.tlsInbound.start({ host: '127.0.0.1', port: 0 })).port
     return this
+  }
+
+  /** Of the listener for TLS. */
+  get tlsPort(): number {
+    return this.#tlsPort
   }
 
   get port(): number {
@@ -73,7 +89,7 @@ export class TestGateway {
   }
 
   async stop(): Promise<void> {
-    await this.inbound.stop()
+    await Promise.all([this.inbound.stop(), this.tlsInbound.stop()])
     await this.gateway.stop()
   }
 

@@ -77,6 +77,11 @@ export class NodeProcess {
     return `http://${this.#listeners.proxy_listen}`
   }
 
+  /** Where it takes TLS. */
+  get tlsPort(): number {
+    return Number(this.#listeners.proxy_listen_ssl?.split(':').at(-1))
+  }
+
   get admin(): string {
     return `http://${this.#listeners.admin_api_listen}`
   }

@@ -1,16 +1,22 @@
-// Clients over HTTP/1.1 on node:http: its strict parser faces the untrusted side.
+// Clients over HTTP/1.1, plain or TLS, on node:http: its strict parser faces the untrusted side.
 import { once } from 'node:events'
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { type Address, formatAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
-import { codeOf } from '../../base/errors.ts'
+import { codeOf, describeError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { KeyPair } from '../../plugins/plugin.ts'
 import { type Counter, Counters } from '../counters.ts'
 import { ListenFailed } from '../errors.ts'
+import { Repeats } from '../repeats.ts'
 import type { Incoming } from '../request.ts'
+import { headText } from './head.ts'
 import { HttpReply } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
+import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
+import { UpgradeReply } from './upgrade-reply.ts'
 
 export interface HttpInboundOptions {
   readonly handler: Handler
@@ -26,6 +32,8 @@ export interface HttpInboundOptions {
   readonly timeoutMs?: number
   /** What `stop` gives to open requests. Default 1,000. */
   readonly graceMs?: number
+  /** Connections are TLS. */
+  readonly tls?: TlsOptions
 }
 
 /** Heads longer than this are answered 431. The contract's web server took 32 KiB too. */
@@ -39,18 +47,24 @@ export class HttpInbound implements Inbound {
   readonly #clock: Clock
   readonly #counters: Counters
   readonly #server: Server
+  readonly #tlsServer: https.Server | undefined
+  /** That requests come from: not those that are still in their handshake. */
   readonly #connections = new Map<Socket, Connection>()
+  /** All, as TCP has them. */
+  readonly #sockets = new Set<Socket>()
+  readonly #repeats: Repeats
   readonly #timeoutMs: number
   #draining = false
   #sweep: Timer | undefined
 
   constructor(options: HttpInboundOptions) {
-    const { timeoutMs = 60_000 } = options
+    const { timeoutMs = 60_000, tls } = options
     this.#options = options
     this.#clock = options.clock
     this.#counters = new Counters(options.counters)
+    this.#repeats = new Repeats(options.clock)
     this.#timeoutMs = timeoutMs
-    this.#server = http.createServer({
+    const serverOptions = {
       insecureHTTPParser: false,
       maxHeaderSize: headBytesMax,
       keepAliveTimeout: timeoutMs,
@@ -59,12 +73,18 @@ export class HttpInbound implements Inbound {
       requestTimeout: 0,
       connectionsCheckingInterval: sweepMs(timeoutMs),
       noDelay: true,
-    })
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#mayUpgrade(request),
+    }
+    this.#tlsServer = tls && createTlsServer(serverOptions, tls)
+    this.#server = this.#tlsServer ?? http.createServer(serverOptions)
     // All fields are kept: by default what comes after the 2,000th would silently be dropped.
     this.#server.maxHeadersCount = 0
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket))
+    this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
+    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => this.#connected(socket))
+    this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
     this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
+    this.#server.on('upgrade', (request, socket, head) => this.#takeUpgrade(request, socket as Socket, head))
     this.#server.on('clientError', (error, socket) => this.#refuse(error, socket as Socket))
   }
 
@@ -84,6 +104,11 @@ export class HttpInbound implements Inbound {
     return { host, port: (this.#server.address() as AddressInfo).port }
   }
 
+  /** Shows another certificate from the next handshake on; for an inbound with `tls`. @throws {Error} as `contextOf` */
+  present(pair: KeyPair): void {
+    if (this.#tlsServer) present(this.#tlsServer, pair)
+  }
+
   async drain(): Promise<void> {
     this.#draining = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
@@ -97,15 +122,20 @@ export class HttpInbound implements Inbound {
   async stop(): Promise<void> {
     const { graceMs = 1000 } = this.#options
     const cut = this.#clock.after(graceMs, () => {
-      for (const socket of this.#connections.keys()) socket.destroy()
+      for (const socket of this.#sockets) socket.destroy()
     })
     await this.drain()
     cut.cancel()
   }
 
-  #connected(socket: Socket): void {
+  #accepted(socket: Socket): void {
     for (const counter of ['accepted', 'handled', 'active', 'reading'] as const)
       this.#counters.add(counter, 1)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  #connected(socket: Socket): void {
     const connection = new Connection(this.#clock.monotonic())
     this.#connections.set(socket, connection)
     socket.once('close', () => {
@@ -114,6 +144,22 @@ export class HttpInbound implements Inbound {
       this.#counters.add(connection.state, -1)
     })
     if (this.#draining) socket.destroy()
+  }
+
+  /** Each TLS connection that was accepted comes here or to `#connected`, and to one of them only. */
+  #notAgreed(error: Error, socket: Socket): void {
+    const code = codeOf(error) ?? ''
+    const { logger } = this.#options
+    const peer = socket.remoteAddress
+    this.#counters.add('active', -1)
+    this.#counters.add('reading', -1)
+    this.#counters.add('handshakesFailed', 1)
+    // Those who look whether the port is open, and go.
+    const level = code === 'ECONNRESET' ? 'debug' : 'warn'
+    this.#repeats.say(code, (keptBack) =>
+      logger[level]('a TLS handshake failed', { reason: describeError(error), peer, keptBack }),
+    )
+    socket.destroy()
   }
 
   /**
@@ -153,6 +199,30 @@ export class HttpInbound implements Inbound {
     this.#options.handler(incomingOf(request, this.#clock.now()), reply)
   }
 
+  /**
+   * Only WebSocket is let through: with another protocol, h2c for one, a client could make requests of its upstream
+   * that nobody looks at. A request that may not switch is served as any other, which is how a server declines
+   * (RFC 9110, 7.8); so is one that is not as a handshake should be, so that it meets the same strictness.
+   */
+  #mayUpgrade({ method, httpVersion, headers, socket }: IncomingMessage): boolean {
+    const isPlain = ['content-length', 'transfer-encoding', 'expect'].every((name) => !(name in headers))
+    const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
+    const isAlone = this.#connections.get(socket)?.replies.size === 0
+    return method === 'GET' && httpVersion === '1.1' && 'host' in headers && isPlain && isWebSocket && isAlone
+  }
+
+  #takeUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const connection = this.#connections.get(socket)
+    if (!connection) return
+    this.#counters.add('requests', 1)
+    this.#enter(connection, 'writing')
+    if (head.length > 0) socket.unshift(head)
+    const reply = new UpgradeReply(socket)
+    connection.replies.add(reply)
+    connection.movedAt = this.#clock.monotonic()
+    this.#options.handler(incomingOf(request, this.#clock.now(), 'websocket'), reply)
+  }
+
   #finished(socket: Socket, connection: Connection, reply: HttpReply): void {
     connection.replies.delete(reply)
     if (connection.replies.size > 0) return
@@ -184,14 +254,13 @@ export class HttpInbound implements Inbound {
     }
     this.#counters.answered(Number(status.slice(0, 3)))
     const body = `${JSON.stringify({ message: status.slice(4) })}\n`
-    const head = [
-      `HTTP/1.1 ${status}`,
-      `Server: ${this.#options.product}`,
-      'Content-Type: application/json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-    ]
-    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+    const fields = {
+      Server: this.#options.product,
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': String(Buffer.byteLength(body)),
+      Connection: 'close',
+    }
+    socket.write(headText(Number.parseInt(status, 10), status.slice(4), Object.entries(fields).flat()) + body)
     socket.destroySoon()
   }
 
@@ -225,7 +294,7 @@ export class HttpInbound implements Inbound {
 
 class Connection {
   state: Extract<Counter, 'reading' | 'writing' | 'waiting'> = 'reading'
-  readonly replies = new Set<HttpReply>()
+  readonly replies = new Set<HttpReply | UpgradeReply>()
   /** Read and written when last looked at, and when that last changed. */
   bytes = 0
   movedAt: number
@@ -245,7 +314,11 @@ const statusOfError: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-function incomingOf(request: IncomingMessage, receivedAt: number): Incoming {
+function incomingOf(
+  request: IncomingMessage,
+  receivedAt: number,
+  upgrade: Incoming['upgrade'] = null,
+): Incoming {
   const { socket, headers } = request
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
   return {
@@ -258,6 +331,7 @@ function incomingOf(request: IncomingMessage, receivedAt: number): Incoming {
     remoteAddress: socket.remoteAddress ?? '',
     localPort: socket.localPort ?? 0,
     encrypted: 'encrypted' in socket,
+    upgrade,
     receivedAt,
   }
 }

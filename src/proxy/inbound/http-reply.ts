@@ -1,12 +1,11 @@
 // The way back to one client, on node:http.
-import { type IncomingMessage, type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
-import type { Reply, ReplyWatcher } from './inbound.ts'
-
-const nobody: ReplyWatcher = { drained() {}, closed() {} }
+import { headText, isReason, requireFields } from './head.ts'
+import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class HttpReply implements Reply {
   watcher: ReplyWatcher = nobody
@@ -55,6 +54,13 @@ export class HttpReply implements Reply {
     return this.#request.complete
   }
 
+  inform(status: number, headers: readonly string[]): void {
+    const { socket, headersSent } = this.#response
+    // Without the socket, another answer has to go before; HTTP/1.0 knows no such heads (RFC 9110, 15.2).
+    if (!this.open || !socket || headersSent || socket.writableNeedDrain) return
+    if (this.#request.httpVersionMinor > 0) socket.write(headText(status, undefined, headers), 'latin1')
+  }
+
   head(status: number, reason: string | undefined, headers: readonly string[]): void {
     if (!this.open) return
     const canHaveTrailers = this.#canHaveTrailers(status, headers)
@@ -62,9 +68,9 @@ export class HttpReply implements Reply {
     if (this.#isLast()) raw.push('Connection', 'close')
     this.#headers = raw
     // node:http would refuse the head too, but remember that no body follows, not even that of another head.
-    if (status < 200 || status === 204 || status === 304) validate(raw)
-    if (reason === undefined || !isReason(reason)) this.#response.writeHead(status, raw)
-    else this.#response.writeHead(status, reason, raw)
+    if (status < 200 || status === 204 || status === 304) requireFields(raw)
+    if (isReason(reason)) this.#response.writeHead(status, reason, raw)
+    else this.#response.writeHead(status, raw)
   }
 
   write(chunk: Uint8Array): boolean {
@@ -80,6 +86,8 @@ export class HttpReply implements Reply {
     if (this.#isLastWord()) this.#hangUp()
     else this.#response.end()
   }
+
+  switchTo(): undefined {}
 
   cut(): void {
     if (!this.#closed) this.#socket.destroy()
@@ -117,17 +125,4 @@ export class HttpReply implements Reply {
     if (method === 'HEAD' || httpVersionMinor === 0 || status === 204 || status === 304) return false
     return !headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
   }
-}
-
-/** @throws {TypeError} */
-function validate(raw: readonly string[]): void {
-  for (let i = 0; i < raw.length; i += 2) {
-    validateHeaderName(raw[i] as string)
-    validateHeaderValue(raw[i] as string, raw[i + 1] as string)
-  }
-}
-
-/** What node:http takes for a reason phrase; others are replaced by the usual one. */
-function isReason(text: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]+$/.test(text)
 }

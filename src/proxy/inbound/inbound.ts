@@ -1,5 +1,6 @@
 // The side that clients connect to. Whoever parses their bytes hands each request to a Handler with a Reply;
 // nothing else of the proxy knows how either is made.
+import type { Duplex } from 'node:stream'
 import type { Address } from '../../base/address.ts'
 import type { Incoming } from '../request.ts'
 
@@ -15,6 +16,11 @@ export interface Reply {
   /** Bytes of head and body so far, as put on the wire. */
   readonly bytesSent: number
   /**
+   * Sends a head that comes before the answer's (1xx), if the client can take one now; it is never waited for.
+   * @throws {TypeError} as `head`
+   */
+  inform(status: number, headers: readonly string[]): void
+  /**
    * Sends status line and headers. Without Content-Length the body is framed as the client can read it.
    * @param reason   undefined for the usual phrase
    * @param headers  names and values in turn, without hop-by-hop ones
@@ -25,6 +31,13 @@ export interface Reply {
   write(chunk: Uint8Array): boolean
   /** @param trailers  names and values in turn, dropped where the framing has no place for them */
   end(trailers?: readonly string[]): void
+  /**
+   * Agrees to the protocol that the request asks for (101), and hands over the connection: what is said on it from now
+   * on is no business of the reply, which closes with it.
+   * @returns  undefined for a request that asked for none, or whose client is gone
+   * @throws {TypeError} as `head`
+   */
+  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined
   /** Breaks off, so that the client can't take what it has for complete. */
   cut(): void
 }
@@ -35,6 +48,8 @@ export interface ReplyWatcher {
   /** Once, at the end. `complete` is false when the client did not get all of the reply. */
   closed(complete: boolean): void
 }
+
+export const nobody: ReplyWatcher = { drained() {}, closed() {} }
 
 export interface Inbound {
   /** Opens the port; resolves with the address that it really has. @throws {ListenFailed} */

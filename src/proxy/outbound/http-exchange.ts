@@ -5,13 +5,17 @@ import type { Clock } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
 import { UpstreamFailed } from '../errors.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
+import { Tunnel } from './tunnel.ts'
 
 export interface Timeouts {
   /** For a free connection and the handshakes on a new one. */
   readonly connectMs: number
   /** Between two successful writes of the request. */
   readonly sendMs: number
-  /** Between the request's last byte and the answer's first, and between any two reads of the answer. */
+  /**
+   * Between the request's last byte and the answer's first, and between any two reads of the answer. In another
+   * protocol: between any two reads or writes.
+   */
   readonly readMs: number
 }
 
@@ -28,9 +32,10 @@ export interface ExchangeParts {
 
 /**
  * What it waits for: a connection, the upstream to take more of the body, the client to send more of it, the
- * upstream's answer, or the client to take more of that (then the upstream is not to blame).
+ * upstream's answer, the client to take more of that (then the upstream is not to blame), or either of them to say
+ * something in the protocol that they have agreed on.
  */
-type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'nothing'
+type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'either' | 'nothing'
 
 export class HttpExchange implements Exchange {
   readonly #parts: ExchangeParts
@@ -42,7 +47,7 @@ export class HttpExchange implements Exchange {
   #bodyEnded: boolean
   /** Of the connection when this request got it, to tell whether anything came back. */
   #bytesReadBefore = 0
-  #retried = false
+  #tunnel: Tunnel | undefined
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts
@@ -50,7 +55,7 @@ export class HttpExchange implements Exchange {
   }
 
   get bodyBytes(): number {
-    return this.#bodyBytes
+    return this.#tunnel?.bytesSent ?? this.#bodyBytes
   }
 
   /** @throws {TypeError} as `open`; then nothing was sent */
@@ -72,12 +77,15 @@ export class HttpExchange implements Exchange {
   }
 
   abort(): void {
-    if (this.#settle()) this.#outgoing.destroy()
+    if (!this.#settle()) return
+    this.#outgoing.destroy()
+    this.#tunnel?.close()
   }
 
   /** Told the time now and then; gives up when what it waits for has taken too long. */
   checkTime(now: number): void {
     const { connectMs, sendMs, readMs } = this.#parts.timeouts
+    if (this.#tunnel?.hasMoved()) this.#since = now
     const waited = now - this.#since
     if (this.#waiting === 'socket' && waited >= connectMs) {
       this.#fail('unavailable', `no connection to the upstream was free within ${connectMs} ms`)
@@ -87,6 +95,8 @@ export class HttpExchange implements Exchange {
       this.#fail('timeout', `the upstream took nothing of the request for ${sendMs} ms`)
     } else if (this.#waiting === 'read' && waited >= readMs) {
       this.#fail('timeout', `the upstream sent nothing for ${readMs} ms`)
+    } else if (this.#waiting === 'either' && waited >= readMs) {
+      this.abort()
     }
   }
 
@@ -97,11 +107,9 @@ export class HttpExchange implements Exchange {
     outgoing.on('socket', (socket) => this.#connecting(socket))
     outgoing.on('drain', () => this.#takeMore())
     outgoing.on('finish', () => this.#sent())
+    outgoing.on('information', ({ statusCode, rawHeaders }) => this.#informed(statusCode, rawHeaders))
     outgoing.on('response', (response) => this.#answered(response))
-    outgoing.on('upgrade', (_response, socket: Socket) => {
-      socket.destroy()
-      this.#fail('invalid', 'the upstream switched protocols without being asked to')
-    })
+    outgoing.on('upgrade', (response, socket: Socket, head: Buffer) => this.#switched(response, socket, head))
     outgoing.on('error', (error) => this.#broke(outgoing, error))
     // A connection that just ends may leave no error of its own.
     outgoing.on('close', () => this.#broke(outgoing, new Error('the connection was closed')))
@@ -149,6 +157,29 @@ export class HttpExchange implements Exchange {
     if (this.#waiting === 'send' || this.#waiting === 'client') this.#wait('read')
   }
 
+  /** That it goes on is what 102 is for. 100 answers what only the gateway may have asked for, and it did not. */
+  #informed(status: number, headers: readonly string[]): void {
+    if (this.#waiting === 'read') this.#wait('read')
+    if (this.#waiting !== 'nothing' && status !== 100) this.#parts.receiver.inform(status, headers)
+  }
+
+  #switched(response: IncomingMessage, socket: Socket, head: Buffer): void {
+    const { request, receiver } = this.#parts
+    const tunnel = new Tunnel(socket, head)
+    const protocol = response.headers.upgrade?.toLowerCase()
+    if (this.#waiting === 'nothing' || protocol !== request.upgrade) {
+      tunnel.close()
+      this.#fail('invalid', 'the upstream switched protocols without being asked to')
+      return
+    }
+    this.#tunnel = tunnel
+    this.#wait('either')
+    tunnel.onClose(() => this.#settle())
+    const client = receiver.switchTo(protocol as string, response.rawHeaders)
+    if (client) tunnel.join(client)
+    else this.abort()
+  }
+
   #answered(response: IncomingMessage): void {
     const { receiver } = this.#parts
     this.#response = response
@@ -179,9 +210,8 @@ export class HttpExchange implements Exchange {
 
   #broke(outgoing: ClientRequest, error: Error): void {
     // A request that was given up for another attempt closes later.
-    if (outgoing !== this.#outgoing || this.#waiting === 'nothing') return
+    if (outgoing !== this.#outgoing || this.#tunnel || this.#waiting === 'nothing') return
     if (this.#mayRepeat(error)) {
-      this.#retried = true
       this.#open(false)
       this.#outgoing.end()
       return
@@ -193,7 +223,7 @@ export class HttpExchange implements Exchange {
   /**
    * An idle connection may be closed by the upstream in the moment in which it is used again. If nothing came
    * back, nothing has to be sent twice but the head, and doing it twice does no harm (RFC 9110, 9.2.2), then a
-   * new connection gets the request, once.
+   * new connection gets the request, once: that one is not used again.
    */
   #mayRepeat(error: Error): boolean {
     const { request } = this.#parts
@@ -202,7 +232,6 @@ export class HttpExchange implements Exchange {
     return (
       closed &&
       silent &&
-      !this.#retried &&
       this.#outgoing.reusedSocket &&
       request.body === null &&
       repeatable.has(request.method)

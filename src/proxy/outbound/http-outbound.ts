@@ -4,15 +4,17 @@ import https from 'node:https'
 import { isIP } from 'node:net'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { HttpExchange, type Timeouts } from './http-exchange.ts'
+import { Names } from './names.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
+import { Trust } from './trust.ts'
 
 export interface HttpOutboundOptions {
   readonly clock: Clock
   readonly timeouts?: Partial<Timeouts>
-  /** Certificates (PEM) that vouch for HTTPS upstreams; default: those that Node ships. */
-  readonly ca?: string | readonly string[]
-  /** False takes any certificate of an HTTPS upstream. Default true. */
-  readonly verify?: boolean
+  /** Finds the addresses of upstreams. Default: one for this outbound alone. */
+  readonly names?: Names
+  /** Whom HTTPS upstreams must be vouched for by. Default: the system's authorities. */
+  readonly trust?: Trust
   /**
    * Connections to one upstream at once. More carry more slow requests; each costs a socket here and there, and
    * the ports of one address run out near 28,000. Default 4096: what waits longer than the connect timeout for
@@ -34,17 +36,19 @@ const headBytesMax = 64 * 1024
 export class HttpOutbound implements Outbound {
   readonly #plain: http.Agent
   readonly #encrypted: https.Agent
-  readonly #tls: { ca?: string[]; rejectUnauthorized: boolean }
+  readonly #names: Names
+  readonly #trust: Trust
   readonly #clock: Clock
   readonly #timeouts: Timeouts
   readonly #exchanges = new Set<HttpExchange>()
   #sweep: Timer | undefined
 
   constructor(options: HttpOutboundOptions) {
-    const { clock, ca, verify = true, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
+    const { clock, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
     this.#clock = clock
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
-    this.#tls = { rejectUnauthorized: verify, ...(ca !== undefined && { ca: [ca].flat() }) }
+    this.#names = options.names ?? new Names({ clock })
+    this.#trust = options.trust ?? new Trust()
     const pool = {
       keepAlive: true,
       // The newest idle connection first: it is the least likely to have been closed, and the others can expire.
@@ -54,7 +58,7 @@ export class HttpOutbound implements Outbound {
       timeout: idleMs,
     } as const
     this.#plain = new http.Agent(pool)
-    this.#encrypted = new https.Agent({ ...pool, ...this.#tls })
+    this.#encrypted = new https.Agent(pool)
   }
 
   send(request: OutboundRequest, receiver: Receiver): Exchange {
@@ -91,13 +95,14 @@ export class HttpOutbound implements Outbound {
       headers: framed(request),
       setHost: false,
       maxHeaderSize: headBytesMax,
+      lookup: this.#names.lookup,
       // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
       autoSelectFamilyAttemptTimeout: 1000,
     }
     const opened = encrypted
       ? https.request({
           ...options,
-          ...this.#tls,
+          ...this.#trust.options,
           agent: reuse ? this.#encrypted : false,
           // The upstream's own name, whatever Host says; an address is no name (RFC 6066, 3).
           servername: isIP(host) === 0 ? host : '',
@@ -123,7 +128,7 @@ export class HttpOutbound implements Outbound {
 }
 
 /** The header fields with the framing that fits the body, which is never left to chance. */
-function framed({ method, headers, body }: OutboundRequest): string[] {
+function framed({ method, headers, body, upgrade }: OutboundRequest): string[] {
   const raw: string[] = []
   let sized = false
   for (let i = 0; i < headers.length; i += 2) {
@@ -138,6 +143,7 @@ function framed({ method, headers, body }: OutboundRequest): string[] {
     }
     raw.push(headers[i] as string, value)
   }
+  if (upgrade !== null) raw.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   if (body && !sized) raw.push('Transfer-Encoding', 'chunked')
   // Node would announce chunks for a method that usually has a body.
   if (!body && !sized && !bodiless.has(method)) raw.push('Content-Length', '0')

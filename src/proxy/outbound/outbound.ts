@@ -1,6 +1,6 @@
 // The side that talks to upstreams: one request out, its answer back piece by piece. Connections and their
 // reuse are its own business.
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { UpstreamFailed } from '../errors.ts'
 
 export interface OutboundRequest {
@@ -16,14 +16,23 @@ export interface OutboundRequest {
   readonly body: Readable | null
   /** Names and values in turn; asked for once `body` has ended. */
   readonly trailers: () => readonly string[]
+  /** The protocol that the client wants to go on with. */
+  readonly upgrade: string | null
 }
 
 /** Who gets the answer. Nothing is called before `send` returned, nor after `end` or `failed`. */
 export interface Receiver {
+  /** Before the head: another one that comes on the way to it (1xx). */
+  inform(status: number, headers: readonly string[]): void
   head(status: number, reason: string, headers: readonly string[]): void
   /** False asks for no more until `resume`. */
   data(chunk: Uint8Array): boolean
   end(trailers: readonly string[]): void
+  /**
+   * Instead of the head: the upstream goes on in the protocol that was asked for. Nothing else is called after it.
+   * @returns  what is joined with the upstream's connection, until both have ended; undefined to close that
+   */
+  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined
   /** Before the head: there is no answer. After it: the answer broke off. */
   failed(error: UpstreamFailed): void
 }

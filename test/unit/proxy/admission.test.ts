@@ -26,6 +26,7 @@ function asking(position: string | undefined, headers: readonly string[] = []): 
     ...{ method: 'GET', target: '/', httpVersion: '1.1', body: null, trailers: () => [], receivedAt: 0 },
     ...{ rawHeaders: ['Host', 'a.com', ...own, ...headers], remoteAddress: '10.0.0.1', localPort: 8000 },
     encrypted: false,
+    upgrade: null,
   }
 }
 

@@ -13,7 +13,7 @@ import type { Match } from '../../../src/proxy/router.ts'
 function opened(raw: string[], match: Partial<Match> = {}, api: Row = {}): ProxyRequest {
   const incoming: Incoming = {
     ...{ method: 'GET', target: '/a', httpVersion: '1.1', rawHeaders: raw, body: null, trailers: () => [] },
-    ...{ remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, receivedAt: 0 },
+    ...{ remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, upgrade: null, receivedAt: 0 },
   }
   const row: Row = {
     upstream_url: 'http://up.com:81/x',

@@ -28,7 +28,14 @@ function configured(name: string, config: JsonObject = {}, more: JsonObject = {}
 function incoming(target = '/', headers: string[] = []): Incoming {
   return {
     ...{ method: 'GET', target, httpVersion: '1.1', rawHeaders: ['Host', 'a.com', ...headers], body: null },
-    ...{ trailers: () => [], remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, receivedAt: 0 },
+    ...{
+      trailers: () => [],
+      remoteAddress: '1.2.3.4',
+      localPort: 8000,
+      encrypted: false,
+      upgrade: null,
+      receivedAt: 0,
+    },
   }
 }
 

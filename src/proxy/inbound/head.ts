@@ -1,0 +1,29 @@
+// The head of an answer as text, for what node:http has no call for.
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
+
+/**
+ * Status line, fields and the empty line; to be written as latin1, since each character is a byte.
+ * @param reason  undefined, or what is no reason phrase: the usual one
+ * @param raw     names and values in turn
+ * @throws {TypeError} as `requireFields`
+ */
+export function headText(status: number, reason: string | undefined, raw: readonly string[]): string {
+  requireFields(raw)
+  const phrase = isReason(reason) ? reason : (STATUS_CODES[status] ?? 'Unknown')
+  const lines = [`HTTP/1.1 ${status} ${phrase}`]
+  for (let i = 0; i < raw.length; i += 2) lines.push(`${raw[i]}: ${raw[i + 1]}`)
+  return `${lines.join('\r\n')}\r\n\r\n`
+}
+
+/** @throws {TypeError} for names and values that can't stand in a head */
+export function requireFields(raw: readonly string[]): void {
+  for (let i = 0; i < raw.length; i += 2) {
+    validateHeaderName(raw[i] as string)
+    validateHeaderValue(raw[i] as string, raw[i + 1] as string)
+  }
+}
+
+/** What node:http takes for a reason phrase. */
+export function isReason(text: string | undefined): text is string {
+  return text !== undefined && /^[\t\x20-\x7e\x80-\xff]+$/.test(text)
+}

@@ -1,0 +1,92 @@
+// The way back to one client that asks for another protocol. node:http lets go of such a connection, so whatever the
+// answer is, it is written here, and it is the last one: another protocol, or HTTP and the end.
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { headText, requireFields } from './head.ts'
+import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
+
+export class UpgradeReply implements Reply {
+  watcher: ReplyWatcher = nobody
+  /** As for `HttpReply`; a client that asks for another protocol has nothing more to send. */
+  readonly lingersSince = Number.POSITIVE_INFINITY
+  readonly #socket: Socket
+  readonly #writtenBefore: number
+  #state: 'open' | 'answering' | 'switched' | 'complete' = 'open'
+  #inChunks = false
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    this.#writtenBefore = socket.bytesWritten
+    // What breaks it also closes it.
+    socket.on('error', () => {})
+    socket.on('drain', () => {
+      if (this.open) this.watcher.drained()
+    })
+    socket.once('close', () => this.watcher.closed(this.#state === 'complete' && socket.writableFinished))
+  }
+
+  get open(): boolean {
+    return (this.#state === 'open' || this.#state === 'answering') && !this.#socket.destroyed
+  }
+
+  get bytesSent(): number {
+    return this.#socket.bytesWritten - this.#writtenBefore
+  }
+
+  /** Whether the client has to take more, be it of the answer or of another protocol. */
+  get isWaitingForClient(): boolean {
+    return this.#socket.writableLength > 0
+  }
+
+  inform(status: number, headers: readonly string[]): void {
+    if (this.#state !== 'open' || this.#socket.writableNeedDrain) return
+    this.#socket.write(headText(status, undefined, headers), 'latin1')
+  }
+
+  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+    if (!this.open) return
+    const counted = headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+    this.#inChunks = !counted && status !== 204 && status !== 304
+    const framing = this.#inChunks ? ['Transfer-Encoding', 'chunked'] : []
+    const text = headText(status, reason, [...headers, ...framing, 'Connection', 'close'])
+    this.#state = 'answering'
+    this.#socket.write(text, 'latin1')
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (!this.open || chunk.length === 0) return true
+    if (!this.#inChunks) return this.#socket.write(chunk)
+    this.#socket.cork()
+    this.#socket.write(`${chunk.length.toString(16)}\r\n`)
+    this.#socket.write(chunk)
+    const more = this.#socket.write('\r\n')
+    this.#socket.uncork()
+    return more
+  }
+
+  end(trailers: readonly string[] = []): void {
+    if (!this.open) return
+    if (this.#inChunks) {
+      requireFields(trailers)
+      const fields = Array.from(
+        { length: trailers.length / 2 },
+        (_, i) => `${trailers[2 * i]}: ${trailers[2 * i + 1]}`,
+      )
+      this.#socket.write(`${['0', ...fields].join('\r\n')}\r\n\r\n`, 'latin1')
+    }
+    this.#state = 'complete'
+    this.#socket.destroySoon()
+  }
+
+  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined {
+    if (!this.open) return undefined
+    const text = headText(101, undefined, [...headers, 'Connection', 'Upgrade', 'Upgrade', protocol])
+    this.#state = 'switched'
+    this.#socket.write(text, 'latin1')
+    return this.#socket
+  }
+
+  cut(): void {
+    this.#socket.destroy()
+  }
+}

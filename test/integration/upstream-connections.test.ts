@@ -1,0 +1,224 @@
+// When a request is sent twice, and how long an upstream may take for what.
+
+import { once } from 'node:events'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
+import { expect } from 'chai'
+import type { UpstreamFailed } from '../../src/proxy/errors.ts'
+import type { Timeouts } from '../../src/proxy/outbound/http-exchange.ts'
+import { TestGateway } from '../support/gateway.ts'
+import { ask, connect } from '../support/raw-http.ts'
+import { Upstream } from '../support/upstream.ts'
+
+describe('connections to upstreams', () => {
+  let gateway: TestGateway
+
+  beforeEach(async () => {
+    gateway = await new TestGateway().start()
+  })
+  afterEach(() => gateway.stop())
+
+  async function restart(timeouts: Partial<Timeouts>): Promise<void> {
+    await gateway.stop()
+    gateway = await new TestGateway({ outbound: { timeouts } }).start()
+  }
+
+  const addApi = (upstream_url: string) => gateway.addApi({ request_host: 'test', upstream_url })
+  const failure = () => gateway.lines[0]?.fields.error as UpstreamFailed
+
+  describe('a request on a kept connection that ends before it is answered', () => {
+    /** Answers the first request on a connection, and ends it in place of the next answer. */
+    class Fickle {
+      readonly requests: string[] = []
+      readonly #server = net.createServer((socket) => this.#serve(socket))
+      end: (socket: Socket) => void = (socket) => socket.destroy()
+      /** Whether it ends new connections too. */
+      isDown = false
+
+      async start(): Promise<string> {
+        await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+        return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+      }
+
+      stop(): void {
+        this.#server.close()
+      }
+
+      #serve(socket: Socket): void {
+        let answered = 0
+        socket.on('error', () => {})
+        socket.on('data', (chunk) => {
+          const [head = ''] = String(chunk).split('\r\n\r\n')
+          if (!/^[A-Z]+ \//.test(head)) return
+          this.requests.push(head.split(' ')[0] as string)
+          if (answered > 0 || this.isDown) this.end(socket)
+          else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+          answered++
+        })
+      }
+    }
+
+    let fickle: Fickle
+    let url: string
+
+    beforeEach(async () => {
+      fickle = new Fickle()
+      url = await fickle.start()
+      addApi(url)
+      await ask(gateway.port, '/')
+    })
+    afterEach(() => fickle.stop())
+
+    const status = async (method: string, body = '') =>
+      (await ask(gateway.port, '/', { method, body })).status
+
+    for (const method of ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']) {
+      it(`${method} is sent again on a new connection`, async () => {
+        expect(await status(method)).equal(200)
+        expect(fickle.requests).deep.equal(['GET', method, method])
+      })
+    }
+
+    it('also when it ends in order', async () => {
+      fickle.end = (socket) => socket.end()
+      expect(await status('GET')).equal(200)
+      expect(fickle.requests).deep.equal(['GET', 'GET', 'GET'])
+    })
+
+    it('what may do something twice, and what has a body, is not: 502', async () => {
+      expect(await status('POST')).equal(502)
+      await ask(gateway.port, '/')
+      expect(await status('PUT', 'body')).equal(502)
+      expect(fickle.requests).deep.equal(['GET', 'POST', 'GET', 'PUT'])
+    })
+
+    it('is sent again once, and not when the answer had begun', async () => {
+      fickle.isDown = true
+      expect(await status('GET')).equal(502)
+      expect(fickle.requests).deep.equal(['GET', 'GET', 'GET'])
+      fickle.isDown = false
+      await ask(gateway.port, '/')
+      fickle.end = (socket) => socket.end('HTTP/1.1 100 Continue\r\n\r\n')
+      expect(await status('GET')).equal(502)
+      expect(fickle.requests).length(5)
+    })
+
+    it('a new connection that ends is an error at once', async () => {
+      await gateway.stop()
+      gateway = await new TestGateway().start()
+      addApi(url)
+      fickle.isDown = true
+      expect(await status('GET')).equal(502)
+      expect(fickle.requests).deep.equal(['GET', 'GET'])
+    })
+  })
+
+  describe('timeouts', () => {
+    let upstream: Upstream
+
+    beforeEach(async () => {
+      upstream = await new Upstream().start()
+    })
+    afterEach(() => upstream.stop())
+
+    it('an upstream that does not take the connection is 504 after connectMs', async () => {
+      const { worker, port } = await deafServer()
+      // Those that the system accepts for a program that does not.
+      const waiting = await fill(port)
+      await restart({ connectMs: 150 })
+      addApi(`http://127.0.0.1:${port}`)
+      const since = performance.now()
+      expect((await ask(gateway.port, '/')).status).equal(504)
+      expect(performance.now() - since).within(140, 3000)
+      expect(failure()).include({
+        code: 'upstream-timeout',
+        message: 'the upstream took no connection within 150 ms',
+      })
+      for (const socket of waiting) socket.destroy()
+      await worker.terminate()
+    })
+
+    it('an upstream that takes nothing more of an upload is 504 after sendMs', async () => {
+      await restart({ sendMs: 150 })
+      addApi(upstream.url)
+      upstream.answer = (request) => void request.pause()
+      const reply = await ask(gateway.port, '/', { method: 'POST', body: Buffer.alloc(32 * 1024 * 1024) })
+      expect(reply.status).equal(504)
+      expect(failure().message).equal('the upstream took nothing of the request for 150 ms')
+    })
+
+    it('a client that sends slowly is not the fault of the upstream, which may take longer in all', async () => {
+      await restart({ sendMs: 150, readMs: 150 })
+      addApi(upstream.url)
+      const socket = await connect(gateway.port)
+      socket.write('POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 3\r\n\r\n')
+      for (const letter of 'abc') {
+        await new Promise((resolve) => setTimeout(resolve, 250))
+        socket.write(letter)
+      }
+      let reply = ''
+      for await (const chunk of socket) reply += String(chunk)
+      expect(reply)
+        .match(/^HTTP\/1\.1 200 /)
+        .include('"body":"abc"')
+    })
+
+    it('an upstream that says nothing is 504 after readMs, one that goes on is not', async () => {
+      await restart({ readMs: 200 })
+      addApi(upstream.url)
+      upstream.answer = () => {}
+      expect((await ask(gateway.port, '/')).status).equal(504)
+      expect(failure().message).equal('the upstream sent nothing for 200 ms')
+      upstream.answer = async (_request, response) => {
+        for (let i = 0; i < 6; i++) {
+          response.write('x')
+          await new Promise((resolve) => setTimeout(resolve, 80))
+        }
+        response.end()
+      }
+      expect(await ask(gateway.port, '/')).include({ status: 200, body: 'xxxxxx' })
+    })
+
+    it('one that says that it is still at it has not said nothing', async () => {
+      await restart({ readMs: 200 })
+      addApi(upstream.url)
+      upstream.answer = async (_request, response) => {
+        for (let i = 0; i < 6; i++) {
+          response.writeProcessing()
+          await new Promise((resolve) => setTimeout(resolve, 80))
+        }
+        response.end('done')
+      }
+      expect(await ask(gateway.port, '/')).include({ status: 200, body: 'done' })
+    })
+  })
+})
+
+/** A server whose program accepts nothing: connections beyond its small backlog are not answered at all. */
+async function deafServer(): Promise<{ worker: Worker; port: number }> {
+  const script = `
+    const { parentPort } = require('node:worker_threads')
+    const server = require('node:net').createServer()
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port)
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
+    })`
+  const worker = new Worker(script, { eval: true })
+  const [port] = (await once(worker, 'message')) as [number]
+  return { worker, port }
+}
+
+/** Connects until a connection is not taken any more. */
+async function fill(port: number): Promise<Socket[]> {
+  const sockets: Socket[] = []
+  for (let taken = true; taken && sockets.length < 50; ) {
+    const socket = net.connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    sockets.push(socket)
+    taken = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      new Promise<boolean>((resolve) => setTimeout(resolve, 300, false)),
+    ])
+  }
+  return sockets
+}

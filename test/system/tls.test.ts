@@ -1,0 +1,146 @@
+// The TLS listener of a whole node: its certificate, and what a reload makes of another one.
+import { readFile, writeFile } from 'node:fs/promises'
+import https from 'node:https'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
+import { expect } from 'chai'
+import type { JsonObject } from '../../src/base/json.ts'
+import { makeSelfSigned } from '../../src/node/self-signed.ts'
+import type { KeyPair } from '../../src/plugins/plugin.ts'
+import { until } from '../support/log.ts'
+import { NodeProcess } from '../support/node-process.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { ask, connectTls } from '../support/raw-http.ts'
+import { Upstream } from '../support/upstream.ts'
+
+describe('the TLS listener of a node', () => {
+  let database: TestDatabase
+  let upstream: Upstream
+  let node: NodeProcess
+
+  beforeEach(async () => {
+    database = await testDatabase()
+    upstream = await new Upstream().start()
+    node = await NodeProcess.prepare(database)
+  })
+
+  afterEach(async () => {
+    await node.remove()
+    await upstream.stop()
+    await database.drop()
+  })
+
+  const newPair = (serial: string) =>
+    makeSelfSigned({ validFrom: 0, validTo: Date.now() + 1e9, serial: serial.repeat(16) })
+
+  /** Writes the pair to the files that `settings` names. */
+  async function write({ certificate, key }: KeyPair): Promise<void> {
+    await writeFile(join(node.dir, 'c.pem'), certificate)
+    await writeFile(join(node.dir, 'k.pem'), key)
+  }
+
+  const settings = (): JsonObject => ({
+    ssl_cert_path: join(node.dir, 'c.pem'),
+    ssl_key_path: join(node.dir, 'k.pem'),
+  })
+
+  /** The serial numbers that ten new connections are shown: they meet both workers. */
+  async function shown(): Promise<string[]> {
+    const serials = new Set<string>()
+    for (let i = 0; i < 10; i++) {
+      const socket = await connectTls(node.tlsPort, { rejectUnauthorized: false })
+      serials.add(socket.getPeerCertificate().serialNumber)
+      socket.destroy()
+    }
+    return [...serials]
+  }
+
+  async function reloadUntil(line: RegExp): Promise<void> {
+    const { length } = node.output
+    node.signal('SIGHUP')
+    await until(() => line.test(node.output.slice(length)))
+  }
+
+  const addApi = () =>
+    node.ask('POST', '/apis', { name: 'test', request_path: '/', upstream_url: upstream.url })
+
+  it('shows the certificate that the node made at its first start, and the same after a restart [contract 93]', async () => {
+    await node.launch()
+    expect(node.output).to.match(new RegExp(`proxy_listen_ssl\\.+127\\.0\\.0\\.1:${node.tlsPort}`))
+    const ca = await readFile(join(node.dir, 'work', 'ssl', 'troop-default.crt'), 'utf8')
+    const socket = await connectTls(node.tlsPort, { ca })
+    expect({ ...socket.getPeerCertificate().subject }).to.deep.equal({
+      C: 'US',
+      ST: 'California',
+      L: 'San Francisco',
+      O: 'Troop',
+      OU: 'IT Department',
+      CN: 'localhost',
+    })
+    socket.destroy()
+    await addApi()
+    const { body } = await ask(node.tlsPort, '/', { tls: { ca } })
+    expect(JSON.parse(body).headers).to.include({ 'x-forwarded-proto': 'https' })
+    const before = await shown()
+    node.signal('SIGTERM')
+    await node.ended()
+    await node.launch()
+    expect(await shown()).to.deep.equal(before)
+  })
+
+  it('shows a changed certificate after a reload, under traffic, and no connection is dropped', async () => {
+    const [first, second] = [newPair('11'), newPair('22')]
+    await write(first)
+    await node.configure(settings())
+    await node.launch()
+    await addApi()
+    expect(await shown()).to.deep.equal([`01${'11'.repeat(16)}`])
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 })
+    const sockets = new Set<TLSSocket>()
+    agent.on('free', (socket: TLSSocket) => sockets.add(socket))
+    let ending = false
+    let calls = 0
+    const traffic = (async () => {
+      for (; !ending; calls++) {
+        expect((await ask(node.tlsPort, '/', { agent, tls: { ca: first.certificate } })).status).to.equal(200)
+      }
+    })()
+    await write(second)
+    await reloadUntil(/"applied":\["ssl_cert_path","ssl_key_path"\].*"msg":"reloaded"/)
+    expect(await shown()).to.deep.equal([`01${'22'.repeat(16)}`])
+    ending = true
+    await traffic
+    agent.destroy()
+    expect(sockets.size).to.equal(1)
+    expect(calls).to.be.greaterThan(5)
+  })
+
+  it('keeps its certificate when a reload finds a bad pair, and names file and reason', async () => {
+    const pair = newPair('11')
+    await write(pair)
+    await node.configure(settings())
+    await node.launch()
+    await write({ ...pair, key: newPair('22').key })
+    await reloadUntil(
+      /ssl_key_path: \S+k\.pem is not the key of the certificate in \S+c\.pem.*reload refused/,
+    )
+    await write({ ...pair, certificate: 'hello' })
+    await reloadUntil(/ssl_cert_path: \S+c\.pem holds no certificate in PEM.*reload refused/)
+    expect(await shown()).to.deep.equal([`01${'11'.repeat(16)}`])
+  })
+
+  it('keeps a node with a bad pair, or without its port, from starting', async () => {
+    await write({ ...newPair('11'), key: newPair('22').key })
+    await node.configure(settings())
+    const failed = await node.launch().catch((error: Error) => error.message)
+    expect(failed).to.match(/ssl_key_path: \S+k\.pem is not the key of the certificate/)
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = `127.0.0.1:${(server.address() as { port: number }).port}`
+    await node.configure({ proxy_listen_ssl: address })
+    const taken = await node.launch().catch((error: Error) => error.message)
+    expect(taken).to.include(`proxy_listen_ssl: ${address} is in use by another program`)
+    server.close()
+  })
+})

@@ -1,0 +1,84 @@
+// WebSockets through a whole node: what they outlive, and what ends them.
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { WebSocket, WebSocketServer } from 'ws'
+import { until } from '../support/log.ts'
+import { NodeProcess } from '../support/node-process.ts'
+import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+
+describe('a WebSocket through a node', () => {
+  let database: TestDatabase
+  let upstream: WebSocketServer
+  let node: NodeProcess
+
+  beforeEach(async () => {
+    database = await testDatabase()
+    upstream = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    upstream.on('connection', (socket) => socket.on('message', (data) => socket.send(`told ${data}`)))
+    node = await NodeProcess.start(database)
+    const { port } = upstream.address() as AddressInfo
+    await node.ask('POST', '/apis', {
+      name: 'ws',
+      request_path: '/ws',
+      upstream_url: `http://127.0.0.1:${port}`,
+    })
+  })
+
+  afterEach(async () => {
+    await node.remove()
+    upstream.close()
+    for (const socket of upstream.clients) socket.terminate()
+    await database.drop()
+  })
+
+  /** One by HTTP and one by TLS. */
+  async function open(): Promise<WebSocket[]> {
+    const ca = await readFile(join(node.dir, 'work', 'ssl', 'troop-default.crt'))
+    const plain = new WebSocket(`${node.proxy.replace('http', 'ws')}/ws`)
+    const secure = new WebSocket(`wss://localhost:${node.tlsPort}/ws`, { ca })
+    await Promise.all([once(plain, 'open'), once(secure, 'open')])
+    return [plain, secure]
+  }
+
+  async function expectEcho(sockets: readonly WebSocket[], text: string): Promise<void> {
+    for (const socket of sockets) {
+      socket.send(text)
+      const [data] = await once(socket, 'message')
+      expect(String(data)).to.equal(`told ${text}`)
+    }
+  }
+
+  it('outlives changes and reloads', async () => {
+    const sockets = await open()
+    await node.ask('POST', '/apis/ws/plugins', { name: 'key-auth' })
+    await expectEcho(sockets, 'after a plugin')
+    await node.configure({ proxy: { read_timeout: '50s' } })
+    node.signal('SIGHUP')
+    await node.logged(/"msg":"reloaded"/)
+    await expectEcho(sockets, 'after a reload')
+    await node.ask('DELETE', '/apis/ws')
+    await expectEcho(sockets, 'after its API')
+    for (const socket of sockets) socket.terminate()
+  })
+
+  it('is waited for by quit', async () => {
+    const sockets = await open()
+    node.signal('SIGQUIT')
+    await node.logged(/"msg":"stopping"/)
+    await expectEcho(sockets, 'while it quits')
+    for (const socket of sockets) socket.close()
+    expect(await node.ended()).to.equal(0)
+  })
+
+  it('is ended by stop', async () => {
+    const sockets = await open()
+    const closed = sockets.map((socket) => once(socket, 'close'))
+    node.signal('SIGTERM')
+    await Promise.all(closed)
+    await until(() => upstream.clients.size === 0)
+    expect(await node.ended()).to.equal(0)
+  })
+})
