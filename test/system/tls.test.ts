@@ -1,13 +1,14 @@
 // The TLS listener of a whole node: its certificate, and what a reload makes of another one.
 import { readFile, writeFile } from 'node:fs/promises'
 import https from 'node:https'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import type { KeyPair } from '../../src/plugins/plugin.ts'
+import { certificate, certificateKey } from '../support/certificate.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
@@ -137,10 +138,50 @@ describe('the TLS listener of a node', () => {
     expect(failed).to.match(/ssl_key_path: \S+k\.pem is not the key of the certificate/)
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const address = `127.0.0.1:${(server.address() as { port: number }).port}`
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
     await node.configure({ proxy_listen_ssl: address })
     const taken = await node.launch().catch((error: Error) => error.message)
     expect(taken).to.include(`proxy_listen_ssl: ${address} is in use by another program`)
     server.close()
+  })
+
+  it('trusts the authorities of HTTPS upstreams that a reload names, also when only the file has changed', async () => {
+    const secure = https.createServer({ cert: certificate, key: certificateKey }, (_request, response) => {
+      response.end('fine')
+    })
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
+    await node.launch()
+    const { port } = secure.address() as AddressInfo
+    await node.ask('POST', '/apis', {
+      name: 'secure',
+      request_path: '/',
+      upstream_url: `https://localhost:${port}`,
+    })
+    const statuses = async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => node.call('/', { headers: { connection: 'close' } })),
+      )
+      return [...new Set(answers.map(({ status }) => status))]
+    }
+    expect(await statuses()).to.deep.equal([502])
+    await node.logged(/self-signed certificate/)
+    const path = join(node.dir, 'ca.pem')
+    await writeFile(path, newPair('33').certificate)
+    await node.configure({ proxy: { upstream_certificate_authority: path } })
+    await reloadUntil(/"msg":"reloaded"/)
+    expect(await statuses()).to.deep.equal([502])
+    await writeFile(path, certificate)
+    await reloadUntil(/"applied":\["proxy\.upstream_certificate_authority"\].*"msg":"reloaded"/)
+    expect(await statuses()).to.deep.equal([200])
+    await writeFile(path, 'hello')
+    await reloadUntil(
+      /proxy\.upstream_certificate_authority: \S+ca\.pem holds no certificate in PEM.*reload refused/,
+    )
+    expect(await statuses()).to.deep.equal([200])
+    await node.configure({ proxy: { upstream_verify: false } })
+    await reloadUntil(/"msg":"reloaded"/)
+    expect(await statuses()).to.deep.equal([200])
+    secure.closeAllConnections()
+    secure.close()
   })
 })
