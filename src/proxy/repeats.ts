@@ -15,7 +15,7 @@ export class Repeats {
 
   /**
    * Calls `say` if `subject` was not said lately, with the number of times that it was kept back since.
-   * Subjects are names of plugins and ids of APIs, so there are no more of them than rows.
+   * Subjects are made of names of plugins, ids of APIs and codes of errors, so there are no more of them than rows.
    */
   say(subject: string, say: (keptBack: number) => void): void {
     const now = this.#clock.monotonic()

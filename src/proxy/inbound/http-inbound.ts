@@ -45,6 +45,7 @@ const backlog = 4096
 export class HttpInbound implements Inbound {
   readonly #options: HttpInboundOptions
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #counters: Counters
   readonly #server: Server
   readonly #tlsServer: https.Server | undefined
@@ -61,6 +62,7 @@ export class HttpInbound implements Inbound {
     const { timeoutMs = 60_000, tls } = options
     this.#options = options
     this.#clock = options.clock
+    this.#logger = options.logger.scope('proxy')
     this.#counters = new Counters(options.counters)
     this.#repeats = new Repeats(options.clock)
     this.#timeoutMs = timeoutMs
@@ -96,7 +98,7 @@ export class HttpInbound implements Inbound {
       this.#server.listen({ host, port, backlog, reusePort: this.#options.reusePort ?? false }, () => {
         this.#server.off('error', failed)
         // Running out of descriptors, for one: the listener lives on, the connection is lost.
-        this.#server.on('error', (error) => this.#options.logger.error('a connection was lost', { error }))
+        this.#server.on('error', (error) => this.#logger.error('a connection was lost', { error }))
         resolve()
       })
     })
@@ -149,7 +151,6 @@ export class HttpInbound implements Inbound {
   /** Each TLS connection that was accepted comes here or to `#connected`, and to one of them only. */
   #notAgreed(error: Error, socket: Socket): void {
     const code = codeOf(error) ?? ''
-    const { logger } = this.#options
     const peer = socket.remoteAddress
     this.#counters.add('active', -1)
     this.#counters.add('reading', -1)
@@ -157,7 +158,7 @@ export class HttpInbound implements Inbound {
     // Those who look whether the port is open, and go.
     const level = code === 'ECONNRESET' ? 'debug' : 'warn'
     this.#repeats.say(code, (keptBack) =>
-      logger[level]('a TLS handshake failed', { reason: describeError(error), peer, keptBack }),
+      this.#logger[level]('a TLS handshake failed', { reason: describeError(error), peer, keptBack }),
     )
     socket.destroy()
   }
