@@ -123,6 +123,11 @@ export const familyGroups: readonly FamilyGroup[] = [
       counter('connections_accepted_total', 'Connections of clients that were ever opened.', ({ proxy }) =>
         proxy.get('accepted'),
       ),
+      counter(
+        'handshakes_failed_total',
+        'Connections of clients for TLS that were closed before it was agreed on.',
+        ({ proxy }) => proxy.get('handshakesFailed'),
+      ),
     ],
   },
   {
