@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { cluster, forSeeds, World } from './world.ts'
 
 describe('agreement of members', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('is reached by fifty that join at once, by way of one', () => {
     forSeeds(5, (seed) => {

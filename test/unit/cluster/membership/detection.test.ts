@@ -5,7 +5,7 @@ import { profiles } from '../../../../src/cluster/membership/profile.ts'
 import { cluster, forSeeds, quantile, type World } from './world.ts'
 
 describe('failure detection', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   for (const [size, seeds] of [
     [3, 40],
