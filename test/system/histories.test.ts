@@ -4,6 +4,7 @@ import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, type TestServer, testServer } from '../support/postgres.ts'
 import { copyData, startStandby } from '../support/standby.ts'
+import { Traffic } from '../support/traffic.ts'
 import { Upstream } from '../support/upstream.ts'
 
 describe('a cluster and its datastore', function () {
@@ -68,14 +69,14 @@ describe('a cluster and its datastore', function () {
     await joined(one)
     await addApi(one, 'b')
     for (const node of nodes) expect(await statusOf(node, '/b')).to.equal(200)
-    const served = Traffic.on(nodes, '/b')
+    const served = nodes.map((node) => new Traffic(node, ['/b']))
     const pids = nodes.map(({ pid }) => pid)
     await server.stop()
     expect((await addApi(two, 'meanwhile')).status).to.equal(503)
     await server.start()
     await until(async () => (await addApi(two, 'after')).status === 201)
     await until(async () => (await statusOf(one, '/after')) === 200)
-    expect(await served.stop()).to.deep.equal([200])
+    for (const traffic of served) expect((await traffic.stop()).get('/b')).to.have.all.keys('200')
     expect(nodes.map(({ pid }) => pid)).to.deep.equal(pids)
     await joined(one)
     await joined(two)
@@ -116,33 +117,3 @@ describe('a cluster and its datastore', function () {
     expect(registrations.length).to.be.at.most(8)
   })
 })
-
-/** Calls a path on all nodes until it is stopped, and tells which statuses there were. */
-class Traffic {
-  readonly #statuses = new Set<number | string>()
-  readonly #loops: Promise<void>[]
-  #stopping = false
-
-  static on(nodes: readonly NodeProcess[], path: string): Traffic {
-    return new Traffic(nodes, path)
-  }
-
-  private constructor(nodes: readonly NodeProcess[], path: string) {
-    this.#loops = nodes.map((node) => this.#loop(node, path))
-  }
-
-  async stop(): Promise<(number | string)[]> {
-    this.#stopping = true
-    await Promise.all(this.#loops)
-    return [...this.#statuses]
-  }
-
-  async #loop(node: NodeProcess, path: string): Promise<void> {
-    while (!this.#stopping) {
-      await node.call(path).then(
-        ({ status }) => this.#statuses.add(status),
-        (error) => this.#statuses.add(String(error)),
-      )
-    }
-  }
-}

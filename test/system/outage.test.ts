@@ -4,6 +4,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, type TestServer, testServer } from '../support/postgres.ts'
+import { Traffic } from '../support/traffic.ts'
 import { Upstream } from '../support/upstream.ts'
 
 /** Long enough for every connection to be found dead and for each kind of retry to be at its longest wait. */
@@ -70,33 +71,3 @@ describe('an outage of the datastore', function () {
     expect(node.pid).to.equal(pid)
   })
 })
-
-/** Calls each path again and again and counts the answers by status. */
-class Traffic {
-  readonly #counts = new Map<string, Record<string, number>>()
-  readonly #loops: Promise<void>[]
-  #stopping = false
-
-  constructor(node: NodeProcess, paths: readonly string[]) {
-    this.#loops = paths.map((path) => this.#loop(node, path))
-  }
-
-  async stop(): Promise<ReadonlyMap<string, Record<string, number>>> {
-    this.#stopping = true
-    await Promise.all(this.#loops)
-    return this.#counts
-  }
-
-  async #loop(node: NodeProcess, path: string): Promise<void> {
-    const counts: Record<string, number> = {}
-    this.#counts.set(path, counts)
-    while (!this.#stopping) {
-      const status = await node.call(path).then(
-        (answer) => String(answer.status),
-        (error) => String(error),
-      )
-      counts[status] = (counts[status] ?? 0) + 1
-      await systemClock.sleep(5)
-    }
-  }
-}
