@@ -51,9 +51,9 @@ export class CommandLine {
 
   /** Runs `troop` with these words; `input` is what it reads, and then ends. */
   run(words: readonly string[], input = ''): Promise<Ran> {
-    const child = spawn(process.execPath, [join(root, 'src', 'bin.ts'), ...words], {
-      env: { PATH: process.env.PATH, HOME: this.dir, NO_COLOR: '1' },
-    })
+    const { PATH, NODE_COMPILE_CACHE } = process.env
+    const env = { PATH, HOME: this.dir, NO_COLOR: '1', ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }) }
+    const child = spawn(process.execPath, [join(root, 'src', 'bin.ts'), ...words], { env })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
