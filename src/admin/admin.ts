@@ -10,16 +10,18 @@ import { refuseAnnounced } from './body.ts'
 import { type CrudOptions, createCrud } from './crud.ts'
 import { answerTo, badRequest, methodNotAllowed, noContentType, notFound, unexpected } from './errors.ts'
 import { createGuard, type GuardOptions } from './guard.ts'
+import { withSpecification } from './openapi.ts'
 import { PluginShapes } from './plugin-shapes.ts'
 import { send } from './reply.ts'
-import { addApiRoutes } from './routes/apis.ts'
-import { addCacheRoutes, type NodeCache } from './routes/cache.ts'
-import { addClusterRoutes, type ClusterView } from './routes/cluster.ts'
-import { addConsumerRoutes } from './routes/consumers.ts'
-import { addEventRoutes, type EventSources } from './routes/events.ts'
-import { addInformationRoutes, type Information, type ServerCounters } from './routes/information.ts'
-import { addMetricsRoute } from './routes/metrics.ts'
-import { addPluginRoutes } from './routes/plugins.ts'
+import type { Route } from './route.ts'
+import { apiRoutes } from './routes/apis.ts'
+import { cacheRoutes, type NodeCache } from './routes/cache.ts'
+import { type ClusterView, clusterRoutes } from './routes/cluster.ts'
+import { consumerRoutes } from './routes/consumers.ts'
+import { type EventSources, eventRoutes } from './routes/events.ts'
+import { type Information, informationRoutes, type ServerCounters } from './routes/information.ts'
+import { metricsRoute } from './routes/metrics.ts'
+import { pluginRoutes } from './routes/plugins.ts'
 
 export interface AdminOptions extends CrudOptions, EventSources, Information, GuardOptions {
   /** What this node has, in the order in which it is shown. */
@@ -50,22 +52,31 @@ export function createAdmin(options: AdminOptions): Koa {
   return app
 }
 
-function createRouter(options: AdminOptions): Router {
-  const { store, plugins, cache } = options
+/** Dispatches to every route that there is. */
+export function createRouter(options: AdminOptions): Router {
   const router = new Router({ sensitive: true })
-  const tools = { router, store, crud: createCrud(options) }
+  for (const { method, path, handle } of routesOf(options)) router[method](path, handle)
+  return router
+}
+
+function routesOf(options: AdminOptions): readonly Route[] {
+  const { store, plugins, version, tokens } = options
+  const tools = { store, crud: createCrud(options) }
   const shapes = new PluginShapes(plugins)
   const pluginEntities = plugins.flatMap(({ entities }) => entities)
   const entities = [...coreEntities, ...pluginEntities]
-  addInformationRoutes(tools, options, plugins, entities)
-  addApiRoutes(tools, shapes)
-  addConsumerRoutes(tools, pluginEntities)
-  addPluginRoutes(tools, plugins, shapes)
-  addCacheRoutes(tools, cache)
-  addClusterRoutes(tools, options.cluster)
-  addEventRoutes(tools, options, entities, shapes)
-  addMetricsRoute(tools, options.metrics)
-  return router
+  const routes = [
+    ...informationRoutes(tools, options, plugins, entities),
+    ...apiRoutes(tools, shapes),
+    ...consumerRoutes(tools, pluginEntities),
+    ...pluginRoutes(tools, plugins, shapes),
+    ...cacheRoutes(options.cache),
+    ...clusterRoutes(options.cluster),
+    ...eventRoutes(options, entities, shapes),
+    metricsRoute(options.metrics),
+  ]
+  const routed = [...coreEntities, ...pluginEntities.filter(({ owner }) => owner)]
+  return withSpecification(routes, { version, isGuarded: tokens.length > 0, entities: routed, plugins })
 }
 
 function nameServer(version: string): Middleware {

@@ -13,12 +13,12 @@ export interface EventQuery {
   readonly filter: EventFilter
 }
 
-const sizeDefault = 100
+export const sizeDefault = 100
 /** Row images are some hundred bytes each, so that a page is well below a megabyte. */
-const sizeMax = 1000
+export const sizeMax = 1000
 
 /** As the log writes them (event-log/event.ts). */
-const operations = ['create', 'update', 'delete', 'reset', 'genesis']
+export const operations = ['create', 'update', 'delete', 'reset', 'genesis']
 
 /**
  * Reads `since`, `size`, `entity` and `operation`.

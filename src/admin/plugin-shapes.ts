@@ -27,12 +27,13 @@ export class PluginShapes {
 
 const undescribed: Fields = { ...plugin.fields, config: { ...plugin.fields.config, fields: {} } }
 
-function shapeOfPlugin({ perConsumer, config, checkConfig }: Plugin): Shape {
+function shapeOfPlugin({ perConsumer, config, checkConfig, example }: Plugin): Shape {
   const fields: Fields = {
     ...plugin.fields,
     config: {
       ...plugin.fields.config,
       fields: config,
+      ...(example && { example }),
       check(value) {
         const error = checkConfig?.(value as JsonObject)
         return error === undefined ? undefined : { error }

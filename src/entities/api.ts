@@ -12,14 +12,21 @@ export const api = defineEntity({
       type: 'string',
       default: ({ values }) => defaultName(values),
       check: checkName,
+      example: 'mockbin',
       help: 'unique; letters, digits and . _ - ~; made from the host or the path when absent',
     },
     request_host: {
       type: 'string',
       check: checkHost,
+      example: 'mockbin.com',
       help: 'unique; a host name, or one with a single wildcard at an end',
     },
-    request_path: { type: 'string', check: checkPath, help: 'unique; a path prefix, whole segments' },
+    request_path: {
+      type: 'string',
+      check: checkPath,
+      example: '/mockbin',
+      help: 'unique; a path prefix, whole segments',
+    },
     strip_request_path: {
       type: 'boolean',
       default: false,
@@ -29,16 +36,13 @@ export const api = defineEntity({
       type: 'url',
       required: true,
       check: checkUpstream,
+      example: 'http://mockbin.com',
       help: 'http or https URL that requests are sent to',
     },
     preserve_host: { type: 'boolean', default: false, help: "send the client's Host header to the upstream" },
   },
   lookups: [],
-  check({ request_host, request_path }: Row) {
-    if (request_host || request_path) return undefined
-    const text = "At least a 'request_host' or a 'request_path' must be specified"
-    return { request_host: text, request_path: text }
-  },
+  atLeastOneOf: ['request_host', 'request_path'],
 })
 
 function defaultName({ request_host, request_path }: Row): string | undefined {

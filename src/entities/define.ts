@@ -21,6 +21,8 @@ export interface Field {
   /** The only strings allowed: as the value, or as the elements of an array. */
   readonly enum?: readonly string[]
   readonly pattern?: RegExp
+  /** A value that passes, where type, enum and pattern alone don't lead to one. */
+  readonly example?: Json
   /**
    * Set by Troop alone: `id` and `created_at`. Input is checked for its type and never changes what is stored;
    * a full replacement has to name it if it is `required`.
@@ -87,6 +89,8 @@ export interface Entity {
   readonly logged?: boolean
   /** A timestamp of rows that are not logged: any time after it the row is removed, by any node. */
   readonly expires?: string
+  /** Of these attributes one must be set. */
+  readonly atLeastOneOf?: readonly string[]
   /** The highest schema version of row images that this code understands. Default 1. */
   readonly version?: number
   /**
@@ -100,10 +104,10 @@ export interface Entity {
 export function defineEntity<const E extends Entity>(entity: E): E {
   const problem = (text: string) => new TypeError(`entity ${entity.name}: ${text}`)
   if (!/^[a-z_]+$/.test(entity.name)) throw problem('a name has lower-case letters and _ only')
-  const { fields, lookups, alias, owner, logged = true, expires } = entity
+  const { fields, lookups, alias, owner, logged = true, expires, atLeastOneOf = [] } = entity
   if (logged && !('id' in fields)) throw problem('needs an attribute id')
   if (logged && expires !== undefined) throw problem('rows that are logged do not expire')
-  const named = [...lookups.flatMap((lookup) => lookup.by), alias, owner?.column, expires]
+  const named = [...lookups.flatMap((lookup) => lookup.by), alias, owner?.column, expires, ...atLeastOneOf]
   for (const column of named) {
     if (column !== undefined && !(column in fields)) throw problem(`${column} is not one of its attributes`)
   }

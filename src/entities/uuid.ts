@@ -1,8 +1,10 @@
 // Ids, as paths, filters and rows write them.
 
-/** Whether `value` is a UUID in lower case; as in 0.8, one in upper case is taken for a name. */
+/** A UUID in lower case; as in 0.8, one in upper case is taken for a name. */
+export const uuidPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 export function isUuid(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value)
+  return typeof value === 'string' && uuidPattern.test(value)
 }
 
 /** What to say of a value that should have been an id. */

@@ -9,7 +9,7 @@ import { type Faults, Invalid } from './errors.ts'
 import { notUuid } from './uuid.ts'
 
 /** An entity, or what else has attributes and a rule over them. */
-export type Shape = Pick<Entity, 'fields' | 'check'>
+export type Shape = Pick<Entity, 'fields' | 'check' | 'atLeastOneOf'>
 
 /**
  * What the input is for.
@@ -147,10 +147,16 @@ function reportUnknown(fields: Fields, input: JsonObject, scope: Scope): void {
 
 /** A patch is told of its own attributes only, so that what was blanked is named and not what was absent before. */
 function reportRule(shape: Shape, row: Row, named: JsonObject, scope: Scope): void {
-  const broken = Object.entries(shape.check?.(row) ?? {})
+  const broken = Object.entries({ ...noneOf(shape, row), ...shape.check?.(row) })
   if (broken.some(([name]) => isFaulty(scope, name))) return
   const told = broken.filter(([name]) => Object.hasOwn(named, name))
   for (const [name, text] of told.length > 0 ? told : broken) report(scope, name, text)
+}
+
+function noneOf({ atLeastOneOf = [] }: Shape, row: Row): Readonly<Record<string, string>> {
+  if (atLeastOneOf.length === 0 || atLeastOneOf.some((name) => row[name])) return {}
+  const text = `At least ${atLeastOneOf.map((name) => `a '${name}'`).join(' or ')} must be specified`
+  return Object.fromEntries(atLeastOneOf.map((name) => [name, text]))
 }
 
 function report(scope: Scope, name: string, text: string): void {

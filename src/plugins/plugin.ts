@@ -19,6 +19,8 @@ export interface Plugin {
   readonly config: Fields
   /** A rule over the whole configuration; returns its text when broken. Sees the merged configuration. */
   readonly checkConfig?: (config: JsonObject) => string | undefined
+  /** A configuration that passes, where one of defaults alone does not. */
+  readonly example?: JsonObject
   readonly entities: readonly Entity[]
   /** Run after the core's, recorded for this plugin alone. Each entity's table gets `log_changes`. */
   readonly migrations: Readonly<Record<string, Migration>>

@@ -56,7 +56,8 @@ export function sendAs(
     encoding === 'json' ? admin.json(method, path, body) : admin.form(method, path, flattened(body))
 }
 
-function flattened(body: JsonObject, prefix = ''): Record<string, string> {
+/** `body` as the fields of a form. */
+export function flattened(body: JsonObject, prefix = ''): Record<string, string> {
   const fields = Object.entries(body).map(([name, value]) =>
     isObject(value) ? flattened(value, `${prefix}${name}.`) : { [prefix + name]: String(value) },
   )
@@ -79,7 +80,7 @@ export async function startAdminOnPostgres(
 ): Promise<TestAdmin & { readonly test: TestDatabase; readonly published: number[] }> {
   const test = await testDatabase()
   const database = openDatabase(test)
-  await migrateUp(database.primary, [coreModule, keyAuth], systemClock)
+  await migrateUp(database.primary, [coreModule, ...(options.plugins ?? [keyAuth])], systemClock)
   const published: number[] = []
   const admin = await startAdmin(new PostgresStore(database), {
     plugins: samplePlugins,

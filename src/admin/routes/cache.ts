@@ -4,7 +4,7 @@ import { api } from '../../entities/api.ts'
 import { toReply } from '../../entities/reply.ts'
 import { notFound } from '../errors.ts'
 import { send } from '../reply.ts'
-import type { RouteTools } from './entity-routes.ts'
+import { jsonAnswer, pathParameter, type Route } from '../route.ts'
 
 /** The router's view of all APIs has a key of its own. */
 export const allApisKey = 'ALL_APIS_BY_DIC'
@@ -20,22 +20,48 @@ export interface NodeCache {
   purge(): void | Promise<void>
 }
 
-export function addCacheRoutes({ router }: RouteTools, cache: NodeCache): void {
-  router.delete('/cache', async (ctx) => {
-    await cache.purge()
-    ctx.status = 204
-  })
-  router.get('/cache/:key', (ctx) => {
-    const key = ctx.params.key as string
-    const value = key === allApisKey ? allApis(cache.apis()) : cache.read(key)
-    if (value == null) throw notFound()
-    // A bare number or text has no place in an answer of ours; 0.8 wrapped it like this.
-    send(ctx, 200, typeof value === 'object' ? withoutNulls(value) : { message: value })
-  })
-  router.delete('/cache/:key', async (ctx) => {
-    await cache.drop(ctx.params.key as string)
-    ctx.status = 204
-  })
+export function cacheRoutes(cache: NodeCache): readonly Route[] {
+  const key = pathParameter('key', 'e.g. `consumers:<id>` or `ALL_APIS_BY_DIC`')
+  return [
+    {
+      method: 'delete',
+      path: '/cache',
+      summary: 'Forgets all that this node holds in memory',
+      answers: { 204: { description: 'Nothing of it is served any more' } },
+      async handle(ctx) {
+        await cache.purge()
+        ctx.status = 204
+      },
+    },
+    {
+      method: 'get',
+      path: '/cache/:key',
+      summary: 'What this node holds under a key',
+      parameters: [key],
+      answers: {
+        200: jsonAnswer('A row, a list of rows, or the table of all APIs', { type: ['object', 'array'] }),
+        404: 'Nothing is held, or that there is nothing',
+      },
+      handle(ctx) {
+        const key = ctx.params.key as string
+        const value = key === allApisKey ? allApis(cache.apis()) : cache.read(key)
+        if (value == null) throw notFound()
+        // A bare number or text has no place in an answer of ours; 0.8 wrapped it like this.
+        send(ctx, 200, typeof value === 'object' ? withoutNulls(value) : { message: value })
+      },
+    },
+    {
+      method: 'delete',
+      path: '/cache/:key',
+      summary: 'Forgets what this node holds under a key',
+      parameters: [key],
+      answers: { 204: { description: 'It is not served any more, if it was held' } },
+      async handle(ctx) {
+        await cache.drop(ctx.params.key as string)
+        ctx.status = 204
+      },
+    },
+  ]
 }
 
 /** Attributes that are unset are left out, here as everywhere. */

@@ -1,27 +1,23 @@
 // /consumers, and what plugins keep for one of them: keys, passwords, groups.
 import { consumer } from '../../entities/consumer.ts'
 import type { Entity } from '../../entities/define.ts'
-import { addEntityRoutes, ownerId, type RouteTools } from './entity-routes.ts'
+import type { Route } from '../route.ts'
+import { entityRoutes, type RouteTools } from './entity-routes.ts'
 
-/** @param owned  entities of plugins; those with an owner get routes under their consumer */
-export function addConsumerRoutes(tools: RouteTools, owned: readonly Entity[]): void {
-  addEntityRoutes(tools, {
-    path: '/consumers',
-    byAlias: true,
-    collection: () => ({ entity: consumer, scope: {} }),
-  })
-  for (const entity of owned) {
-    const owner = entity.owner
-    if (!owner) continue
-    addEntityRoutes(tools, {
+/** @param entities  of plugins; those with an owner get routes under their consumer */
+export function consumerRoutes(tools: RouteTools, entities: readonly Entity[]): readonly Route[] {
+  const owned = entities.flatMap((entity) => {
+    const { owner } = entity
+    if (!owner) return []
+    return entityRoutes(tools, {
       path: `/consumers/:consumer/${owner.path}`,
+      entity,
+      within: { parameter: 'consumer', owner: consumer, column: owner.column },
       wrongId: owner.wrongId,
-      async collection(ctx) {
-        return {
-          entity,
-          scope: { [owner.column]: await ownerId(tools.store, consumer, ctx.params.consumer) },
-        }
-      },
     })
-  }
+  })
+  return [
+    ...entityRoutes(tools, { path: '/consumers', entity: consumer, item: 'consumer', byAlias: true }),
+    ...owned,
+  ]
 }

@@ -14,6 +14,7 @@ export const acl = definePlugin({
     whitelist: { type: 'array', help: 'only consumers in one of these groups may pass' },
     blacklist: { type: 'array', help: 'consumers in one of these groups may not pass' },
   },
+  example: { whitelist: ['staff'] },
   checkConfig(config) {
     const [white, black] = [listOf(config, 'whitelist').length > 0, listOf(config, 'blacklist').length > 0]
     if (white && black) return 'You cannot set both a whitelist and a blacklist'

@@ -14,6 +14,7 @@ export const httpLog = definePlugin({
       type: 'url',
       required: true,
       check: checkEndpoint,
+      example: 'http://logs.example.com/troop',
       help: 'where records are sent; its query string is left out',
     },
     method: { type: 'string', default: 'POST', enum: ['POST', 'PUT', 'PATCH'], help: 'of the requests' },

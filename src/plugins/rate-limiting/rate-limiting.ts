@@ -42,6 +42,7 @@ export const rateLimiting = definePlugin({
     },
   },
   checkConfig: faultOfLimits,
+  example: { minute: 60 },
   entities: [metrics.entity],
   migrations: { '0001_metrics': metrics.migration },
   open({ counters }) {

@@ -10,7 +10,7 @@ export const tcpLog = definePlugin({
   name: 'tcp-log',
   config: {
     host: { type: 'string', required: true, help: 'name or address of the receiver' },
-    port: { type: 'number', required: true, check: checkPort, help: 'of the receiver' },
+    port: { type: 'number', required: true, check: checkPort, example: 5140, help: 'of the receiver' },
     ...connectionFields,
   },
   open(hosting: PluginHost) {
