@@ -1,5 +1,9 @@
-import { loadConfig, maskConfiguration } from '../src/config/config.ts'
+import { systemClock } from '../src/base/clock.ts'
+import { silentLogger } from '../src/base/logger.ts'
+import { systemRandom } from '../src/base/random.ts'
+import { type Config, loadConfig, maskConfiguration } from '../src/config/config.ts'
 import { ConfigurationInvalid } from '../src/config/errors.ts'
+import { certificateFaults } from '../src/node/certificates.ts'
 import { configFlag, jsonFlag, TroopCommand } from './troop-command.ts'
 
 export class Check extends TroopCommand {
@@ -9,7 +13,9 @@ export class Check extends TroopCommand {
   override async run(): Promise<void> {
     const { flags } = await this.parse(Check)
     if (flags.json) return this.#printReport(flags.config)
-    this.printNotices(await this.loadConfiguration(flags.config))
+    const loaded = await this.loadConfiguration(flags.config)
+    await requireCertificates(loaded.config)
+    this.printNotices(loaded)
     this.printer.line('ok', 'The configuration is valid')
   }
 
@@ -17,6 +23,7 @@ export class Check extends TroopCommand {
     this.printToStderr()
     try {
       const { config, path: read, notices } = await loadConfig({ path })
+      await requireCertificates(config)
       this.printJson({ valid: true, path: read ?? null, notices, configuration: maskConfiguration(config) })
     } catch (error) {
       if (!(error instanceof ConfigurationInvalid)) throw error
@@ -24,4 +31,11 @@ export class Check extends TroopCommand {
       this.printJson({ valid: false, faults: error.faults })
     }
   }
+}
+
+/** Their contents, too: a node that is given files which don't belong together does not start. */
+async function requireCertificates(config: Config): Promise<void> {
+  const surroundings = { clock: systemClock, random: systemRandom, logger: silentLogger }
+  const faults = await certificateFaults(config, surroundings)
+  if (faults.length > 0) throw new ConfigurationInvalid(faults)
 }

@@ -59,6 +59,7 @@ const sideDoors: readonly string[] = [
   'src/database/tables.ts',
   'src/event-log/digest.ts',
   'src/event-log/event.ts',
+  'src/node/certificates.ts',
   'src/node/datastore.ts',
   'src/node/plugins.ts',
   'src/node/working-dir.ts',

@@ -166,9 +166,9 @@ export function parametersOf(ctx: RouterContext): Promise<JsonObject> {
   return readParameters(ctx.req, ctx.querystring)
 }
 
-/** Scheme, host and path as the client used them; like 0.8, without a port that is 80. */
-export function addressOf({ protocol, host, path }: RouterContext): string {
-  return `${protocol}://${host.replace(/:80$/, '')}${path}`
+/** Scheme, host and path as the client used them; like 0.8, without a port that the scheme implies. */
+export function addressOf({ protocol, host, path, secure }: RouterContext): string {
+  return `${protocol}://${host.replace(secure ? /:443$/ : /:80$/, '')}${path}`
 }
 
 /** Who wrote, as the events tell it: the name of the token, else the address. */

@@ -44,7 +44,7 @@ export const tooManyStreams = (open: number) =>
 /** The listener can be reached by others and nothing keeps them out. */
 export class AdminExposed extends TroopError {
   constructor(address: string) {
-    super('admin-exposed', `admin_api_listen: ${address} is open to other machines without a token`, {
+    super('admin-exposed', `the Admin API would be open to other machines at ${address} without a token`, {
       hint: 'set admin_api_token, or listen on 127.0.0.1, or accept it with admin_api_insecure: true',
     })
   }

@@ -7,8 +7,8 @@ import { type Address, formatAddress, isLoopback } from '../base/address.ts'
 import { AdminExposed, forbidden, unauthorized } from './errors.ts'
 
 export interface GuardOptions {
-  /** Where the Admin API listens, as configured. */
-  readonly listen: Address
+  /** Where the Admin API listens, as configured: plain, and for HTTPS. */
+  readonly listens: readonly Address[]
   /** This machine's name: others reach the Admin API by it. */
   readonly hostname: string
   /**
@@ -36,9 +36,9 @@ const replyHeaders = 'ETag, X-Request-ID, X-Troop-Position, X-Troop-Applied, X-T
  * @throws {AdminExposed} when the listener is open to other machines without a token
  */
 export function createGuard(options: GuardOptions): Middleware {
-  const { listen, tokens, insecure } = options
-  if (tokens.length === 0 && !insecure && !isLoopback(listen.host))
-    throw new AdminExposed(formatAddress(listen))
+  const { listens, tokens, insecure } = options
+  const exposed = listens.find(({ host }) => !isLoopback(host))
+  if (exposed && tokens.length === 0 && !insecure) throw new AdminExposed(formatAddress(exposed))
   const hosts = ownHosts(options)
   const keys = tokens.map(parseToken)
 
@@ -72,9 +72,11 @@ export function createGuard(options: GuardOptions): Middleware {
   }
 }
 
-function ownHosts({ listen, hostname, origins }: GuardOptions): ReadonlySet<string> {
+function ownHosts({ listens, hostname, origins }: GuardOptions): ReadonlySet<string> {
   return new Set(
-    ['localhost', listen.host, hostname, ...origins.map(hostOfOrigin)].map((host) => host.toLowerCase()),
+    ['localhost', ...listens.map(({ host }) => host), hostname, ...origins.map(hostOfOrigin)].map((host) =>
+      host.toLowerCase(),
+    ),
   )
 }
 

@@ -28,6 +28,10 @@ export interface Config {
   }
   readonly admin: {
     readonly listen: Address
+    /** Undefined: it does not take HTTPS. */
+    readonly listenSsl: Address | undefined
+    readonly sslCertPath: string | undefined
+    readonly sslKeyPath: string | undefined
     /** Any of these is accepted; none is asked for when there are none. */
     readonly tokens: readonly string[]
     readonly insecure: boolean
@@ -215,6 +219,9 @@ function configFrom(values: Values, embedded: boolean): Config {
     },
     admin: {
       listen: values.admin_api_listen,
+      listenSsl: values.admin_api_ssl_listen,
+      sslCertPath: values.admin_api_ssl_cert_path,
+      sslKeyPath: values.admin_api_ssl_key_path,
       tokens: token === undefined ? values.admin_api_tokens : [token, ...values.admin_api_tokens],
       insecure: values.admin_api_insecure,
       origins: values.admin_api_origins,
@@ -278,11 +285,12 @@ function connectionDefaults(values: Values) {
 /** Settings that are right alone and wrong together. */
 function contradictions({ values }: Loaded): Fault[] {
   const faults: Fault[] = []
-  const address = values.admin_api_listen
   const hasToken = values.admin_api_token !== undefined || values.admin_api_tokens.length > 0
-  if (!isLoopback(address.host) && !hasToken && !values.admin_api_insecure) {
+  for (const property of ['admin_api_listen', 'admin_api_ssl_listen'] as const) {
+    const address = values[property]
+    if (!address || isLoopback(address.host) || hasToken || values.admin_api_insecure) continue
     faults.push({
-      property: 'admin_api_listen',
+      property,
       reason: 'other machines can reach this address, and no token is asked for',
       value: formatAddress(address),
       remedy: 'set admin_api_token, or admin_api_insecure: true, or listen on 127.0.0.1',
@@ -324,26 +332,34 @@ function contradictions({ values }: Loaded): Fault[] {
   return [...faults, ...sharedPorts(values)]
 }
 
-const bothOrNeither = [['ssl_cert_path', 'ssl_key_path']] as const
+const bothOrNeither = [
+  ['ssl_cert_path', 'ssl_key_path'],
+  ['admin_api_ssl_cert_path', 'admin_api_ssl_key_path'],
+] as const
 
 const listeners = [
   'proxy_listen',
   'proxy_listen_ssl',
   'admin_api_listen',
+  'admin_api_ssl_listen',
   'cluster_listen',
   'cluster_listen_rpc',
 ] as const
 
 /** Two listeners on one port of one host: only one of them could start. */
 function sharedPorts(values: Values): Fault[] {
-  return listeners.flatMap((name, i) =>
-    listeners
+  const open = listeners.flatMap((name): [SettingName, Address][] => {
+    const address = values[name]
+    return address ? [[name, address]] : []
+  })
+  return open.flatMap(([property, address], i) =>
+    open
       .slice(0, i)
-      .filter((earlier) => overlap(values[name], values[earlier]))
-      .map((earlier) => ({
-        property: name,
+      .filter(([, earlier]) => overlap(address, earlier))
+      .map(([earlier]) => ({
+        property,
         reason: `is the same port as ${earlier}`,
-        value: formatAddress(values[name]),
+        value: formatAddress(address),
         remedy: 'give each listener a port of its own',
       })),
   )
@@ -360,10 +376,17 @@ function overlap(a: Address, b: Address): boolean {
 
 /** Settings that mean nothing beside the others. */
 function withoutEffect(loaded: Loaded): Notice[] {
-  const { given } = loaded
-  if (isEmbedded(loaded) || !given.has('postgres.embedded_dir')) return []
-  const reason = 'the server that `postgres` names is used, not the embedded one'
-  return [{ property: 'postgres.embedded_dir', place: 'configuration', reason }]
+  const { given, values } = loaded
+  const notices: Notice[] = []
+  const say = (property: SettingName, reason: string) =>
+    notices.push({ property, place: 'configuration', reason })
+  if (!isEmbedded(loaded) && given.has('postgres.embedded_dir')) {
+    say('postgres.embedded_dir', 'the server that `postgres` names is used, not the embedded one')
+  }
+  if (values.admin_api_ssl_cert_path !== undefined && values.admin_api_ssl_listen === undefined) {
+    say('admin_api_ssl_cert_path', 'the Admin API takes no HTTPS without `admin_api_ssl_listen`')
+  }
+  return notices
 }
 
 function freeze<T extends object>(value: T): T {

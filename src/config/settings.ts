@@ -42,7 +42,7 @@ export type Setting = Common &
     /** A number with its unit, `250ms`, `1s`, `2m`, `1h`; the value is in milliseconds. */
     | { type: 'duration'; default?: string; instead?: string; minimum: string }
     /** `host:port`; port 0 lets the system choose. */
-    | { type: 'address'; default: string }
+    | { type: 'address'; default?: string; instead?: string }
     /** `IPv4:port`. */
     | { type: 'ip-address'; default?: string; instead?: string }
     /** A file or directory; `~/` is the home directory, other relative paths start at the current directory. */
@@ -174,6 +174,24 @@ export const settings = {
     default: '127.0.0.1:8001',
     reload: false,
     help: 'Where the Admin API listens. An address that other machines can reach needs `admin_api_token` or `admin_api_insecure`.',
+  },
+  admin_api_ssl_listen: {
+    type: 'address',
+    instead: 'it does not take HTTPS',
+    reload: false,
+    help: 'Where the Admin API takes HTTPS (TLS 1.2 and 1.3), besides `admin_api_listen`. The same holds: an address that other machines can reach needs `admin_api_token` or `admin_api_insecure`.',
+  },
+  admin_api_ssl_cert_path: {
+    type: 'file',
+    instead: 'the one for localhost that `proxy_listen_ssl` shows without `ssl_cert_path`',
+    reload: true,
+    help: "Certificate chain (PEM) for `admin_api_ssl_listen`, the server's own first. Needs `admin_api_ssl_key_path`. A reload reads both files again.",
+  },
+  admin_api_ssl_key_path: {
+    type: 'file',
+    instead: 'the one of that certificate',
+    reload: true,
+    help: 'Private key (PEM, without a passphrase) of `admin_api_ssl_cert_path`.',
   },
   admin_api_token: {
     type: 'text',

@@ -1,11 +1,14 @@
-// The Admin API's listener. A reload puts another app behind it; the port stays open.
+// The Admin API's listeners, plain and for HTTPS. A reload puts another app behind them; the ports stay open.
 import { createServer, type RequestListener, type Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { type AdminOptions, createAdmin } from '../admin/admin.ts'
 import { EventStreams } from '../admin/event-streams.ts'
 import type { Address } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
+import type { KeyPair } from '../plugins/plugin.ts'
+import { createTlsServer, present } from '../proxy/inbound/tls-server.ts'
 
 /** What open requests get when the node stops: a write that is under way is a few milliseconds from its answer. */
 const graceMs = 2000
@@ -15,33 +18,44 @@ export type AdminSetup = Omit<AdminOptions, 'streams'>
 
 export class AdminServer {
   readonly #server: Server
+  readonly #tlsServer: TlsServer | undefined
   readonly #clock: Clock
   readonly #streams: EventStreams
   #setup: AdminSetup
   #app: RequestListener
 
-  constructor(setup: AdminSetup) {
+  /** @param pair  what is shown to clients of HTTPS; undefined when it is not taken */
+  constructor(setup: AdminSetup, pair?: KeyPair) {
     this.#clock = setup.clock
     this.#streams = new EventStreams(setup)
     this.#setup = setup
     this.#app = this.#appOf(setup)
-    this.#server = createServer((request, response) => this.#app(request, response))
-  }
-
-  /** Resolves with the address as bound. */
-  start({ host, port }: Address): Promise<Address> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host, port }, () => {
-        const bound = this.#server.address() as AddressInfo
-        resolve({ host: bound.address, port: bound.port })
-      })
+    const answer: RequestListener = (request, response) => this.#app(request, response)
+    this.#server = createServer(answer)
+    if (!pair) return
+    this.#tlsServer = createTlsServer({}, { pair }).on('request', answer)
+    const logger = setup.logger.scope('tls')
+    // Whoever scans the port could fill the log with it.
+    this.#tlsServer.on('tlsClientError', (error, socket) => {
+      socket.destroy()
+      logger.debug('a handshake failed', { error, client: socket.remoteAddress })
     })
   }
 
-  /** From the next request on. */
-  reload(setup: AdminSetup): void {
+  /** Takes HTTP at an address; resolves with the one that is bound. */
+  start(address: Address): Promise<Address> {
+    return listen(this.#server, address)
+  }
+
+  /** The same for HTTPS; for one that was given a pair. */
+  startTls(address: Address): Promise<Address> {
+    return listen(this.#tlsServer as TlsServer, address)
+  }
+
+  /** From the next request on; another pair, from the next handshake on. */
+  reload(setup: AdminSetup, pair?: KeyPair): void {
     this.#app = this.#appOf(setup)
+    if (this.#tlsServer && pair) present(this.#tlsServer, pair)
     // Whoever was let in may not be any more: streams begin anew, and their clients are asked.
     if (!isDeepStrictEqual(whoMayAsk(setup), whoMayAsk(this.#setup))) this.#streams.endAll()
     this.#setup = setup
@@ -49,16 +63,29 @@ export class AdminServer {
 
   async stop(): Promise<void> {
     this.#streams.stop()
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.#server.closeIdleConnections()
-    const cut = this.#clock.after(graceMs, () => this.#server.closeAllConnections())
-    await closed
+    const servers = [this.#server, this.#tlsServer].filter((server) => server !== undefined)
+    const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
+    for (const server of servers) server.closeIdleConnections()
+    const cut = this.#clock.after(graceMs, () => {
+      for (const server of servers) server.closeAllConnections()
+    })
+    await Promise.all(closed)
     cut.cancel()
   }
 
   #appOf(setup: AdminSetup): RequestListener {
     return createAdmin({ ...setup, streams: this.#streams }).callback()
   }
+}
+
+function listen(server: Server, { host, port }: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      const bound = server.address() as AddressInfo
+      resolve({ host: bound.address, port: bound.port })
+    })
+  })
 }
 
 function whoMayAsk({ tokens, origins }: AdminSetup): unknown {

@@ -1,9 +1,11 @@
-// What the TLS listener shows: the certificate that the configuration names, or one of the node's own that it makes when
+// What the TLS listeners show: the certificate that the configuration names, or one of the node's own that it makes when
 // it first needs it and keeps in its working directory.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createSecureContext } from 'node:tls'
+import type { Config } from '../config/config.ts'
+import type { Fault } from '../config/errors.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
 import type { Surroundings } from './datastore.ts'
 import { CertificateUnusable, type NamedFile } from './errors.ts'
@@ -22,18 +24,22 @@ const validMs = 3650 * dayMs
 /** One that has less left is made anew by a start or a reload. */
 const leftMs = 30 * dayMs
 
+/** Who has a certificate of its own, by the beginning of the settings that name it: `<owner>_cert_path` and `…_key_path`. */
+export type CertificateOwner = 'ssl' | 'admin_api_ssl'
+
 /**
- * The pair that `ssl_cert_path` and `ssl_key_path` name, read and found to belong together.
+ * The pair that the settings of `owner` name, read and found to belong together.
  * @throws {CertificateUnusable} naming setting, file and reason
  */
 export async function givenPair(
+  owner: CertificateOwner,
   certPath: string,
   keyPath: string,
   { clock, logger }: Surroundings,
 ): Promise<KeyPair> {
   const { pair, expiresAt } = await readPair({
-    certificate: { setting: 'ssl_cert_path', path: certPath },
-    key: { setting: 'ssl_key_path', path: keyPath },
+    certificate: { setting: `${owner}_cert_path`, path: certPath },
+    key: { setting: `${owner}_key_path`, path: keyPath },
   })
   // Served all the same: some clients don't look, and all others say what is wrong.
   if (expiresAt <= clock.now()) {
@@ -67,6 +73,37 @@ export async function readAuthorities(file: NamedFile): Promise<string> {
   const text = await read(file)
   parseCertificate(file, text)
   return text
+}
+
+/** What is wrong with the files that `config` names, for whoever only wants to know. */
+export async function certificateFaults(
+  { proxy, admin }: Config,
+  surroundings: Surroundings,
+): Promise<Fault[]> {
+  const { upstreamAuthorityPath: path } = proxy
+  const setting = 'proxy.upstream_certificate_authority'
+  const named = [
+    ['ssl', proxy.sslCertPath, proxy.sslKeyPath],
+    ['admin_api_ssl', admin.sslCertPath, admin.sslKeyPath],
+  ] as const
+  const results = await Promise.allSettled([
+    ...named.map(async ([owner, certPath, keyPath]) => {
+      if (certPath !== undefined && keyPath !== undefined)
+        await givenPair(owner, certPath, keyPath, surroundings)
+    }),
+    path === undefined ? undefined : readAuthorities({ setting, path }),
+  ])
+  return results.flatMap((result) => (result.status === 'rejected' ? [faultOf(result.reason)] : []))
+}
+
+function faultOf(error: unknown): Fault {
+  if (!(error instanceof CertificateUnusable)) throw error
+  const { file, why, hint } = error
+  return {
+    property: file.setting,
+    reason: `${file.path} ${why}`,
+    ...(hint !== undefined && { remedy: hint }),
+  }
 }
 
 async function makePair({ certificate, key }: PairFiles, { clock, random, logger }: Surroundings) {

@@ -45,6 +45,9 @@ export interface NamedFile {
 
 /** A certificate, its key, or a file of authorities is not what it must be. */
 export class CertificateUnusable extends TroopError {
+  readonly file: NamedFile
+  readonly why: string
+
   constructor(
     file: NamedFile,
     why: string,
@@ -52,6 +55,8 @@ export class CertificateUnusable extends TroopError {
   ) {
     const hint = file.hint === undefined ? {} : { hint: file.hint }
     super('certificate-unusable', `${file.setting}: ${file.path} ${why}`, { ...hint, ...options })
+    this.file = file
+    this.why = why
   }
 }
 

@@ -19,11 +19,11 @@ import type { NodeStatus, Reloaded } from '../control/control.ts'
 import { createControlServer } from '../control/server.ts'
 import { makeToken, writeControlAccess } from '../control/token.ts'
 import { Database } from '../database/database.ts'
-import type { Plugin } from '../plugins/plugin.ts'
+import type { KeyPair, Plugin } from '../plugins/plugin.ts'
 import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
 import { CacheView } from './cache-view.ts'
-import { givenPair, ownPair, readAuthorities } from './certificates.ts'
+import { type CertificateOwner, givenPair, ownPair, readAuthorities } from './certificates.ts'
 import { PostgresCounters } from './counters/postgres-counters.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
 import { StartInterrupted } from './errors.ts'
@@ -97,6 +97,8 @@ class Node implements RunningNode {
   #plugins: readonly Plugin[] = []
   /** What the workers were given last. */
   #proxySetup!: ProxySetup
+  /** What the Admin API shows; undefined when it does not take HTTPS. */
+  #adminPair: KeyPair | undefined
   #ready = false
   /** Aborted when it is told to stop while it starts. */
   readonly #interrupt = new AbortController()
@@ -187,10 +189,12 @@ class Node implements RunningNode {
       proxy_listen: config.proxy.listen,
       proxy_listen_ssl: config.proxy.listenSsl,
       admin_api_listen: config.admin.listen,
+      ...(config.admin.listenSsl && { admin_api_ssl_listen: config.admin.listenSsl }),
       cluster_listen: config.cluster.listen,
       cluster_listen_rpc: config.cluster.listenRpc,
     })
     this.#proxySetup = await this.#readProxySetup(config)
+    this.#adminPair = await this.#readAdminPair(config)
   }
 
   /** @param port  on which this node really listens for others */
@@ -299,9 +303,11 @@ class Node implements RunningNode {
     })
     this.#resources.own('metrics', this.#metrics)
     this.#metrics.start()
-    this.#admin = new AdminServer(this.#adminOptions())
+    const { listen, listenSsl } = this.#config.admin
+    this.#admin = new AdminServer(this.#adminOptions(), this.#adminPair)
     this.#resources.own('admin api', this.#admin)
-    this.#listens('admin_api_listen', await this.#admin.start(this.#config.admin.listen))
+    this.#listens('admin_api_listen', await this.#admin.start(listen))
+    if (listenSsl) this.#listens('admin_api_ssl_listen', await this.#admin.startTls(listenSsl))
   }
 
   /** Last: whoever reaches it finds a node that serves. */
@@ -372,14 +378,17 @@ class Node implements RunningNode {
     const plugins = await loadPlugins(config.customPlugins, configPath)
     if (!isDeepStrictEqual(plugins, this.#plugins)) await this.#adopt(plugins)
     const proxySetup = await this.#readProxySetup(config)
+    const adminPair = await this.#readAdminPair(config)
     await this.#workers.reload(proxySetup)
     const changed = changedSettings(this.#config, config)
-    changed.applied.push(...changedFiles(this.#proxySetup, proxySetup, changed.applied))
+    const files = changedFiles(filesOf(this.#proxySetup, this.#adminPair), filesOf(proxySetup, adminPair))
+    changed.applied.push(...files.filter((name) => !changed.applied.includes(name)))
     this.#config = config
     this.#proxySetup = proxySetup
+    this.#adminPair = adminPair
     this.#plugins = plugins
     this.#agent.keep(config.log)
-    this.#admin.reload(this.#adminOptions())
+    this.#admin.reload(this.#adminOptions(), adminPair)
     this.#surroundings.logger.scope('node').info('reloaded', changed)
     return changed
   }
@@ -437,7 +446,7 @@ class Node implements RunningNode {
       configuration: maskConfiguration(this.#config) as JsonObject,
       version: this.#version,
       hostname: hostname(),
-      listen: admin.listen,
+      listens: admin.listenSsl ? [admin.listen, admin.listenSsl] : [admin.listen],
       tokens: admin.tokens,
       origins: admin.origins,
       insecure: admin.insecure,
@@ -450,13 +459,10 @@ class Node implements RunningNode {
   /** @throws {CertificateUnusable} */
   async #readProxySetup({ proxy, customPlugins }: Config): Promise<ProxySetup> {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
-    const { sslCertPath, sslKeyPath, upstreamVerify, upstreamAuthorityPath: path } = proxy
+    const { upstreamVerify, upstreamAuthorityPath: path } = proxy
     const setting = 'proxy.upstream_certificate_authority'
-    const isGiven = sslCertPath !== undefined && sslKeyPath !== undefined
     return {
-      pair: isGiven
-        ? await givenPair(sslCertPath, sslKeyPath, this.#surroundings)
-        : await ownPair(this.#dir, this.#surroundings),
+      pair: await this.#readPair('ssl', proxy),
       upstreamTrust: {
         authorities: path === undefined ? undefined : await readAuthorities({ setting, path }),
         verify: upstreamVerify,
@@ -464,6 +470,22 @@ class Node implements RunningNode {
       ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs },
       ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
     }
+  }
+
+  /** @throws {CertificateUnusable} */
+  async #readAdminPair({ admin }: Config): Promise<KeyPair | undefined> {
+    // Whether it takes HTTPS is decided at the start: a reload opens no port.
+    return this.#config.admin.listenSsl && this.#readPair('admin_api_ssl', admin)
+  }
+
+  /** The pair that is named, else the node's own. */
+  async #readPair(
+    owner: CertificateOwner,
+    { sslCertPath, sslKeyPath }: Pick<Config['proxy'], 'sslCertPath' | 'sslKeyPath'>,
+  ): Promise<KeyPair> {
+    return sslCertPath !== undefined && sslKeyPath !== undefined
+      ? await givenPair(owner, sslCertPath, sslKeyPath, this.#surroundings)
+      : await ownPair(this.#dir, this.#surroundings)
   }
 
   /** One that is to refuse traffic has a deadline that its threads share. */
@@ -477,15 +499,22 @@ class Node implements RunningNode {
   }
 }
 
-/** Settings that name the same file as before, of which the content is another. */
-function changedFiles(before: ProxySetup, after: ProxySetup, known: readonly SettingName[]): SettingName[] {
-  const changed: SettingName[] = []
-  if (before.pair.certificate !== after.pair.certificate) changed.push('ssl_cert_path')
-  if (before.pair.key !== after.pair.key) changed.push('ssl_key_path')
-  if (before.upstreamTrust.authorities !== after.upstreamTrust.authorities) {
-    changed.push('proxy.upstream_certificate_authority')
+type Files = Partial<Record<SettingName, string | undefined>>
+
+/** What is read from the files that settings name. */
+function filesOf({ pair, upstreamTrust }: ProxySetup, adminPair: KeyPair | undefined): Files {
+  return {
+    ssl_cert_path: pair.certificate,
+    ssl_key_path: pair.key,
+    'proxy.upstream_certificate_authority': upstreamTrust.authorities,
+    admin_api_ssl_cert_path: adminPair?.certificate,
+    admin_api_ssl_key_path: adminPair?.key,
   }
-  return changed.filter((name) => !known.includes(name))
+}
+
+/** Settings of which the file's content is another, although they may name the same one. */
+function changedFiles(before: Files, after: Files): SettingName[] {
+  return (Object.keys(after) as SettingName[]).filter((name) => before[name] !== after[name])
 }
 
 /** `<host>_<advertised address>_<id>`: says where it is, and is nobody else's. */

@@ -334,7 +334,7 @@ describe('an Admin API', () => {
 
     it('answers to its own names and addresses, and to no other', async () => {
       await start({
-        listen: { host: 'gw.internal', port: 8001 },
+        listens: [{ host: 'gw.internal', port: 8001 }],
         tokens: ['t'],
         origins: ['https://admin.example.com'],
       })
@@ -456,10 +456,15 @@ describe('an Admin API', () => {
 
     it('is not made open to other machines without a token, unless that is accepted', async () => {
       await start()
-      const open = { listen: { host: '0.0.0.0', port: 8001 } }
+      const open = {
+        listens: [
+          { host: '127.0.0.1', port: 8001 },
+          { host: '0.0.0.0', port: 8444 },
+        ],
+      }
       const make = (options: object) => createAdmin({ ...admin.options, ...options })
       expect(() => make(open))
-        .to.throw('admin_api_listen: 0.0.0.0:8001 is open')
+        .to.throw('open to other machines at 0.0.0.0:8444')
         .with.property('code', 'admin-exposed')
       for (const options of [{ insecure: true }, { tokens: ['t'] }]) make({ ...open, ...options })
     })

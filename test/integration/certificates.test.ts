@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { LogFields } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { givenPair, ownPair, readAuthorities } from '../../src/node/certificates.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { certificateFaults, givenPair, ownPair, readAuthorities } from '../../src/node/certificates.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import { workingDirAt } from '../../src/node/working-dir.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
@@ -39,6 +40,7 @@ describe('certificates of the listener', () => {
   describe('that are named', () => {
     it('are read as they are', async () => {
       const pair = await givenPair(
+        'ssl',
         await file('c.pem', certificate),
         await file('k.pem', certificateKey),
         surroundings(),
@@ -84,7 +86,12 @@ describe('certificates of the listener', () => {
     }
     for (const [what, [certificate, key, message]] of Object.entries(faults)) {
       it(`${what}: refused with setting, file and reason`, async () => {
-        const refused = givenPair(await file('c.pem', certificate), await file('k.pem', key), surroundings())
+        const refused = givenPair(
+          'ssl',
+          await file('c.pem', certificate),
+          await file('k.pem', key),
+          surroundings(),
+        )
         const error = await refused.catch((thrown) => thrown)
         expect(error).to.include({ code: 'certificate-unusable' })
         expect(error.message).to.match(message)
@@ -92,7 +99,7 @@ describe('certificates of the listener', () => {
     }
 
     it('a file that cannot be read is refused', async () => {
-      const refused = givenPair(join(dir, 'c.pem'), join(dir, 'k.pem'), surroundings())
+      const refused = givenPair('ssl', join(dir, 'c.pem'), join(dir, 'k.pem'), surroundings())
       const error = await refused.catch((thrown) => thrown)
       expect(error.message).to.equal(`ssl_cert_path: ${dir}/c.pem cannot be read`)
     })
@@ -100,7 +107,7 @@ describe('certificates of the listener', () => {
     it('one that has expired is served, with a warning', async () => {
       const { certificate, key } = makeSelfSigned({ validFrom: 0, validTo: clock.now() - 1000, serial: '00' })
       const path = await file('c.pem', certificate)
-      await givenPair(path, await file('k.pem', key), surroundings())
+      await givenPair('ssl', path, await file('k.pem', key), surroundings())
       const fields = { path, expiresAt: '2026-12-31T23:59:59.000Z' }
       expect(lines).to.deep.equal([{ sentence: 'the certificate has expired', fields }])
     })
@@ -143,6 +150,29 @@ describe('certificates of the listener', () => {
       })
       expect(error.message).to.equal(`working_dir: ${dir}/ssl/troop-default.crt holds no certificate in PEM`)
     })
+  })
+
+  it('all that is wrong with the files of a configuration is told at once', async () => {
+    const [cert, key, other] = [
+      await file('c.pem', certificate),
+      await file('k.pem', certificateKey),
+      await file('o.pem', makeSelfSigned({ validFrom: 0, validTo: 1, serial: '00' }).key),
+    ]
+    const settings = (keyPath: string, caPath: string) => ({
+      ...{ TROOP_SSL_CERT_PATH: cert, TROOP_SSL_KEY_PATH: key },
+      ...{ TROOP_ADMIN_API_SSL_CERT_PATH: cert, TROOP_ADMIN_API_SSL_KEY_PATH: keyPath },
+      TROOP_PROXY_UPSTREAM_CERTIFICATE_AUTHORITY: caPath,
+    })
+    const faults = async (env: Record<string, string>) =>
+      certificateFaults((await loadConfig({ path: await file('troop.yml', ''), env })).config, surroundings())
+    expect(await faults(settings(key, cert))).to.deep.equal([])
+    expect(await faults(settings(other, key))).to.deep.equal([
+      { property: 'admin_api_ssl_key_path', reason: `${other} is not the key of the certificate in ${cert}` },
+      {
+        property: 'proxy.upstream_certificate_authority',
+        reason: `${key} holds no certificate in PEM`,
+      },
+    ])
   })
 
   it('authorities are refused by the setting that names them', async () => {

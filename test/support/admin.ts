@@ -144,7 +144,7 @@ const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
   configuration: { admin_api_listen: '127.0.0.1:8001', postgres: { password: '******' } },
   version: '0.1.0',
   hostname: 'gw-1',
-  listen: { host: '127.0.0.1', port: 0 },
+  listens: [{ host: '127.0.0.1', port: 0 }],
   tokens: [],
   origins: [],
   insecure: false,

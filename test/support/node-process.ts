@@ -82,6 +82,11 @@ export class NodeProcess {
     return Number(this.#listeners.proxy_listen_ssl?.split(':').at(-1))
   }
 
+  /** Where its Admin API takes HTTPS. */
+  get adminTlsPort(): number {
+    return Number(this.#listeners.admin_api_ssl_listen?.split(':').at(-1))
+  }
+
   get admin(): string {
     return `http://${this.#listeners.admin_api_listen}`
   }

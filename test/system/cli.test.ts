@@ -1,9 +1,11 @@
 // The command line, each command a real process and each node a real one in the background.
-import { access, readFile, rename, rm } from 'node:fs/promises'
+import { access, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import { runningPid } from '../../src/node/working-dir.ts'
+import { certificate } from '../support/certificate.ts'
 import { CommandLine } from '../support/command-line.ts'
 import { until } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
@@ -104,6 +106,19 @@ describe('the command line', function () {
       expect(right.notices[0].property).to.equal('nginx')
       expect(right.configuration.postgres.password).to.equal('******')
     })
+  })
+
+  it('checks what is in the files that a configuration names, not only that they are there', async () => {
+    const [cert, key] = [join(line.dir, 'c.pem'), join(line.dir, 'k.pem')]
+    await writeFile(cert, certificate)
+    await writeFile(key, makeSelfSigned({ validFrom: 0, validTo: 1, serial: '00' }).key)
+    await line.configure({ admin_api_ssl_cert_path: cert, admin_api_ssl_key_path: key })
+    const { code, stdout } = await line.troop('check')
+    expect(code).to.equal(1)
+    expect(stdout).to.match(/\[WARN\] admin_api_ssl_key_path: \S+k\.pem is not the key of the certificate in/)
+    const told = JSON.parse((await line.troop('check', '--json')).stdout)
+    expect(told.faults[0].property).to.equal('admin_api_ssl_key_path')
+    await line.configure({})
   })
 
   describe('while no node runs', () => {

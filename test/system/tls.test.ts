@@ -145,6 +145,32 @@ describe('the TLS listener of a node', () => {
     server.close()
   })
 
+  it('shows on its Admin API the same certificate, until a reload finds one that is for that alone', async () => {
+    await node.configure({ admin_api_ssl_listen: '127.0.0.1:0' })
+    await node.launch()
+    const own = await readFile(join(node.dir, 'work/ssl/troop-default.crt'), 'utf8')
+    const host = ['Host', `localhost:${node.adminTlsPort}`]
+    const get = (target: string, ca: string) => ask(node.adminTlsPort, target, { headers: host, tls: { ca } })
+    expect((await get('/apis', own)).status).to.equal(200)
+    const pair = newPair('33')
+    await write(pair)
+    await node.configure({
+      admin_api_ssl_listen: '127.0.0.1:0',
+      admin_api_ssl_cert_path: join(node.dir, 'c.pem'),
+      admin_api_ssl_key_path: join(node.dir, 'k.pem'),
+    })
+    await reloadUntil(/"admin_api_ssl_cert_path","admin_api_ssl_key_path".*"msg":"reloaded"/)
+    const { body } = await get('/', pair.certificate)
+    expect(JSON.parse(body).configuration).to.include({ admin_api_ssl_listen: '127.0.0.1:0' })
+    expect(await get('/', own).catch((error) => error.code)).to.equal('DEPTH_ZERO_SELF_SIGNED_CERT')
+    expect(new Set(await shown()).has(`01${'33'.repeat(16)}`)).to.equal(false)
+    // The files alone change: the settings stay as they are.
+    const renewed = newPair('44')
+    await write(renewed)
+    await reloadUntil(/"applied":\["admin_api_ssl_cert_path","admin_api_ssl_key_path"\].*"msg":"reloaded"/)
+    expect((await get('/apis', renewed.certificate)).status).to.equal(200)
+  })
+
   it('trusts the authorities of HTTPS upstreams that a reload names, also when only the file has changed', async () => {
     const secure = https.createServer({ cert: certificate, key: certificateKey }, (_request, response) => {
       response.end('fine')

@@ -242,6 +242,22 @@ nginx: "worker_processes 1;"
       ])
     })
 
+    it('an Admin API with half a pair, or that takes HTTPS from other machines without a token', async () => {
+      expect(await faults('admin_api_ssl_key_path: /nowhere/key.pem')).to.deep.equal([
+        'admin_api_ssl_key_path: there is no such file (got /nowhere/key.pem, troop.yml:1)',
+        'admin_api_ssl_cert_path: must be given when admin_api_ssl_key_path is',
+      ])
+      expect((await faults('admin_api_ssl_listen: 0.0.0.0:8444'))[0]).to.match(
+        /^admin_api_ssl_listen: other machines can reach this address/,
+      )
+      expect((await faults('admin_api_ssl_listen: 127.0.0.1:8001'))[0]).to.match(
+        /is the same port as admin_api_listen/,
+      )
+      const { config } = await load('admin_api_ssl_listen: 0.0.0.0:8444\nadmin_api_token: s3cret')
+      expect(config.admin.listenSsl).to.deep.equal({ host: '0.0.0.0', port: 8444 })
+      expect((await load('')).config.admin.listenSsl).to.equal(undefined)
+    })
+
     it('two listeners on one port', async () => {
       expect((await faults('admin_api_listen: 127.0.0.1:8000'))[0]).to.match(
         /is the same port as proxy_listen/,
