@@ -40,7 +40,7 @@ describe('/consumers', () => {
         }
       })
 
-      it('refuses a name that is taken, custom ones too [contract 48, 52, 138]', async () => {
+      it('refuses a name that is taken, custom ones too [contract 48, 52, 133, 138]', async () => {
         await makeConsumer('bob', { custom_id: '7' })
         const username = await send('POST', '/consumers/', { username: 'bob' })
         expect(username.status).to.equal(409)
@@ -123,6 +123,60 @@ describe('/consumers', () => {
       expect((await admin.get(`/consumers/${name}`)).status).to.equal(404)
       expect((await admin.delete(`/consumers/${name}`)).status).to.equal(404)
     }
+  })
+})
+
+describe('rows, as any collection has them', () => {
+  before(async () => {
+    admin = await startAdminOnPostgres()
+  })
+  after(() => admin.stop())
+  afterEach(() => admin.test.query('delete from consumers'))
+
+  const total = async (query = '') => (await admin.get(`/consumers${query}`)).body.total
+
+  it('are refused with all that is wrong by attribute, and then nothing is stored [contract 139]', async () => {
+    const wrong = { username: 5, custom_id: [], extra: 1 }
+    const { status, body } = await admin.json('POST', '/consumers', wrong)
+    expect(status).to.equal(400)
+    expect(body).to.deep.equal({
+      username: 'username is not a string',
+      custom_id: 'custom_id is not a string',
+      extra: 'extra is an unknown field',
+    })
+    expect(await total()).to.equal(0)
+  })
+
+  it('are found by id; an id that is none is told, one without a row is not found [contract 140]', async () => {
+    const made = await makeConsumer()
+    expect((await admin.get(`/consumers/${made.id}`)).body).to.deep.equal(made)
+    expect((await admin.get(`/consumers/${unknownId}`)).status).to.equal(404)
+    const malformed = await admin.get('/plugins/abc')
+    expect([malformed.status, malformed.body]).to.deep.equal([400, { id: 'abc is not a valid uuid' }])
+  })
+
+  it('are counted, all or those that match, and not by what is no attribute [contract 143]', async () => {
+    expect(await total()).to.equal(0)
+    for (const username of ['a', 'b', 'c']) await makeConsumer(username)
+    expect(await total()).to.equal(3)
+    expect(await total('?size=0')).to.equal(3)
+    expect(await total('?username=b&size=0')).to.equal(1)
+    expect(await total('?username=z')).to.equal(0)
+    const unknown = await admin.get('/consumers?nobody=1')
+    expect([unknown.status, unknown.body]).to.deep.equal([400, { nobody: 'unknown field' }])
+  })
+
+  it('are changed in what is given, as a whole or not at all [contract 144]', async () => {
+    const bob = await makeConsumer('bob', { custom_id: '7' })
+    await makeConsumer('alice')
+    const patch = (body: object) => admin.json('PATCH', `/consumers/${bob.id}`, body as never)
+    expect((await patch({ username: 'robert' })).body).to.deep.equal({ ...bob, username: 'robert' })
+    const both = { ...bob, username: 'rob', custom_id: '8' }
+    expect((await patch({ username: 'rob', custom_id: '8' })).body).to.deep.equal(both)
+    expect((await patch({ custom_id: '9', username: 'alice' })).status).to.equal(409)
+    expect((await patch({ custom_id: '9', username: false })).status).to.equal(400)
+    expect((await admin.get(`/consumers/${bob.id}`)).body).to.deep.equal(both)
+    expect((await admin.json('PATCH', `/consumers/${unknownId}`, { username: 'x' })).status).to.equal(404)
   })
 })
 

@@ -153,10 +153,11 @@ describe('the log in the Admin API', () => {
       expect(reply.status).to.equal(503)
     })
 
-    it('leaves the route of 0.8’s agents as it was, and has no others', async () => {
+    it('leaves the route of 0.8’s agents as it was, and has no others [contract 71]', async () => {
       await start()
       const event = await admin().json('POST', '/cluster/events', { type: 'CREATED', collection: 'apis' })
       expect([event.status, event.text]).to.deep.equal([200, ''])
+      expect((await admin().form('POST', '/cluster/events', '')).status).to.equal(200)
       expect((await admin().fetch('HEAD', '/cluster/events')).status).to.equal(200)
       const { status, headers } = await admin().delete('/cluster/events')
       expect(status).to.equal(405)

@@ -246,7 +246,7 @@ describe('an Admin API', () => {
       expect(reply.body.message).to.include('may or may not have happened')
     })
 
-    it('logs what went wrong and does not tell it', async () => {
+    it('logs what went wrong and does not tell it [contract 489]', async () => {
       const logged: unknown[] = []
       const failure = new DatastoreError('secret detail', undefined, 'XX000')
       await start({ logger: { ...silentLogger, error: (_, fields) => logged.push(fields?.error) } })
@@ -256,6 +256,16 @@ describe('an Admin API', () => {
       expect(reply.text).to.equal('{"message":"An unexpected error occurred"}\n')
       expect(logged).to.deep.equal([failure])
     })
+  })
+
+  it('has its words for what is not there, and none for what is done [contract 489]', async () => {
+    await start()
+    const unknown = await admin.get('/nowhere')
+    expect([unknown.status, unknown.text]).to.deep.equal([404, '{"message":"Not found"}\n'])
+    const wrong = await admin.json('POST', '/apis/any', {})
+    expect([wrong.status, wrong.text]).to.deep.equal([405, '{"message":"Method not allowed"}\n'])
+    const done = await admin.delete('/cache')
+    expect([done.status, done.text, done.headers.get('content-type')]).to.deep.equal([204, '', null])
   })
 
   describe('that publishes', () => {

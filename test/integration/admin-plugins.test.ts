@@ -245,7 +245,7 @@ describe('plugin configurations', () => {
     }
   })
 
-  it('point at what exists [contract 149]', async () => {
+  it('point at what exists [contract 133, 149]', async () => {
     const limit = { name: 'rate-limiting', config: { minute: 1 } }
     const consumer = await admin.json('POST', collection, { ...limit, consumer_id: unknownId })
     expect(consumer.status).to.equal(404)

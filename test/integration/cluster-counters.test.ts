@@ -196,7 +196,7 @@ describe('cluster counters on a real datastore', function () {
         ({ identifier }) => identifier,
       )
 
-    it('are removed once the window of the longest limit has ended', async () => {
+    it('are removed once the window of the longest limit has ended [contract 153]', async () => {
       const agent = agentOf()
       await agent.count([
         askOf({ identifier: 'second', limits: [5, null, null, null, null, null] }),
@@ -207,6 +207,26 @@ describe('cluster counters on a real datastore', function () {
         return (await left()).length === 1
       })
       expect(await left()).deep.equal(['year'])
+    })
+
+    it('live as long as the limits of their last count say, longer or shorter than before [contract 153]', async () => {
+      const agent = agentOf()
+      const lifetime = async (limits: BatchAsk['limits']) => {
+        await agent.count([askOf({ identifier: 'changing', limits })])
+        const [row] = await test.query(
+          `select extract(epoch from expires_at - now())::float8 as s from ratelimiting_metrics
+           where identifier = 'changing'`,
+        )
+        return Number(row?.s)
+      }
+      const day = [null, null, null, 9, null, null]
+      const year = [null, null, null, null, null, 9]
+      const [short, long] = [await lifetime(day), await lifetime(year)]
+      expect(short).within(0, 86_400)
+      // On the last day of the year both end at once.
+      expect(long).least(short - 1)
+      expect(await lifetime([9, null, null, null, null, null])).most(1)
+      await test.query('delete from ratelimiting_metrics')
     })
 
     it('are removed in bounded steps, around what another has locked', async () => {
