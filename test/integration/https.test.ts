@@ -1,5 +1,4 @@
 // The listener for TLS, on real sockets.
-import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -13,8 +12,10 @@ import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import { definePlugin, type KeyPair, type Phases } from '../../src/plugins/plugin.ts'
 import { type Counter, Counters } from '../../src/proxy/counters.ts'
 import { certificate } from '../support/certificate.ts'
+import { curl } from '../support/curl.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
+import { requireProgram } from '../support/program.ts'
 import { type Answered, ask, connect, connectTls, exchange } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
 
@@ -116,13 +117,13 @@ describe('proxy over TLS', () => {
     })
 
     it('curl trusts it by its certificate', async function () {
+      requireProgram(this, 'curl')
       addApi()
       const dir = await mkdtemp(join(tmpdir(), 'troop-curl-'))
       await writeFile(join(dir, 'ca.pem'), certificate)
       const url = `https://localhost:${gateway.tlsPort}/x`
-      const told = await curl(['--cacert', join(dir, 'ca.pem'), '-H', 'Host: test', url])
+      const told = await curl('--cacert', join(dir, 'ca.pem'), '-H', 'Host: test', url)
       await rm(dir, { recursive: true })
-      if (told === undefined) this.skip()
       expect(JSON.parse(told)).include({ url: '/x' })
     })
   })
@@ -204,9 +205,9 @@ describe('proxy over TLS', () => {
 
     for (const version of ['1.2', '1.3']) {
       it(`a certificate that the client of TLS ${version} refuses: counted, with its reason`, async function () {
+        requireProgram(this, 'curl')
         const url = `https://localhost:${gateway.tlsPort}/`
-        const told = await curl(['--tls-max', version, url]).catch((error) => error.message)
-        if (told === undefined) this.skip()
+        const told = await curl('--tls-max', version, url).catch((error) => error.message)
         expect(told).match(/self[- ]signed/)
         await until(() => count('handshakesFailed') === 1 && count('active') === 0)
         expect(open()).deep.equal([0, 0, 0, 0])
@@ -435,23 +436,4 @@ describe('proxy over TLS', () => {
 
 function newPair(): KeyPair {
   return makeSelfSigned({ validFrom: 0, validTo: Date.now() + 1e9, serial: systemRandom.hex(16) })
-}
-
-/** What curl prints; undefined, with a notice, where there is none. */
-function curl(args: readonly string[]): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('curl', ['--silent', '--show-error', '--fail', '--max-time', '10', ...args])
-    let [told, wrong] = ['', '']
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      told += text
-    })
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      wrong += text
-    })
-    child.once('error', () => {
-      console.warn('      no curl on this machine: not asked')
-      resolve(undefined)
-    })
-    child.once('close', (code) => (code === 0 ? resolve(told) : reject(new Error(wrong))))
-  })
 }
