@@ -1,8 +1,16 @@
-// Another client than Node's own, on either port: undici, which keeps connections, pipelines and checks what it reads.
+// Other clients than Node's own, on either port: undici, which keeps connections, pipelines and checks what it reads,
+// and curl.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { Client, type Dispatcher, Pool } from 'undici'
+import { certificate } from '../support/certificate.ts'
+import { curl } from '../support/curl.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { requireProgram } from '../support/program.ts'
 import { trusting } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
@@ -63,6 +71,105 @@ describe('undici', () => {
         expect(trailers).deep.equal({ 'x-sum': '42' })
         expect(hints).deep.equal([[103, '</a.css>; rel=preload']])
         await client.close()
+      })
+    })
+  }
+})
+
+describe('curl', () => {
+  let dir: string
+  let upstream: Upstream
+  let gateway: TestGateway
+
+  before(async function () {
+    requireProgram(this, 'curl')
+    dir = await mkdtemp(join(tmpdir(), 'troop-curl-'))
+    await writeFile(join(dir, 'ca.pem'), certificate)
+    await writeFile(join(dir, 'upload'), 'x'.repeat(3_000_000))
+  })
+  after(async () => {
+    if (dir) await rm(dir, { recursive: true })
+  })
+  beforeEach(async () => {
+    upstream = await new Upstream().start()
+    gateway = await new TestGateway().start()
+    gateway.addApi({ request_path: '/', upstream_url: upstream.url })
+  })
+  afterEach(async () => {
+    await gateway.stop()
+    await upstream.stop()
+  })
+
+  for (const scheme of ['http', 'https'] as const) {
+    describe(`by ${scheme}`, () => {
+      const url = (path = '/') =>
+        `${scheme}://localhost:${scheme === 'http' ? gateway.port : gateway.tlsPort}${path}`
+      const ask = (...args: string[]) => curl('--ipv4', '--cacert', join(dir, 'ca.pem'), ...args)
+
+      it('is shown early hints and trailers', async () => {
+        upstream.answer = (_request, response) => {
+          response.writeEarlyHints({ link: '</a.css>; rel=preload' })
+          response.writeHead(200, { Trailer: 'X-Sum' })
+          response.write('some')
+          response.addTrailers({ 'X-Sum': '42' })
+          response.end(' text')
+        }
+        const told = await ask('--dump-header', '-', url())
+        expect(told).match(
+          /^HTTP\/1\.1 103 Early Hints\r\nlink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK\r\n/i,
+        )
+        expect(told)
+          .match(/\r\nTrailer: X-Sum\r\n/i)
+          .match(/some text/)
+          .match(/X-Sum: 42\r\n/)
+      })
+
+      it('of HTTP/1.0 gets all, whatever the framing was, and none of what it cannot read', async () => {
+        const framings = [
+          {},
+          { 'content-length': 9 },
+          { connection: 'close', 'transfer-encoding': 'identity' },
+        ]
+        for (const headers of framings) {
+          upstream.answer = (_request, response) => {
+            if ('transfer-encoding' in headers) response.useChunkedEncodingByDefault = false
+            response.writeEarlyHints({ link: '</a.css>; rel=preload' })
+            response.writeHead(200, headers)
+            response.write('some')
+            response.end(' text')
+          }
+          const told = await ask('--http1.0', '--dump-header', '-', url())
+          expect(told)
+            .match(/^HTTP\/1\.1 200 OK\r\n/)
+            .match(/\r\n\r\nsome text$/)
+          expect(told).not.match(/103|transfer-encoding/i)
+        }
+      })
+
+      it('is asked for a large upload, counted or in chunks', async () => {
+        const seen: unknown[] = []
+        upstream.answer = async (request, response) => {
+          let bytes = 0
+          for await (const chunk of request) bytes += (chunk as Buffer).length
+          seen.push([bytes, request.headers['content-length'], request.headers.expect])
+          response.end()
+        }
+        const upload = ['--expect100-timeout', '60', '--upload-file', join(dir, 'upload')]
+        await ask(...upload, url())
+        await ask(...upload, '--header', 'Transfer-Encoding: chunked', url())
+        expect(seen).deep.equal([
+          [3_000_000, '3000000', undefined],
+          [3_000_000, undefined, undefined],
+        ])
+      })
+
+      it('unpacks what the upstream has packed, and uses its connection again', async () => {
+        upstream.answer = (request, response) => {
+          expect(request.headers['accept-encoding']).match(/gzip/)
+          response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('some text'))
+        }
+        const told = await ask('--compressed', '--write-out', ' %{num_connects}\n', url(), url('/2'))
+        expect(told).equal('some text 1\nsome text 0\n')
       })
     })
   }

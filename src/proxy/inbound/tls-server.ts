@@ -28,6 +28,8 @@ export function createTlsServer(
   const server = https.createServer({
     ...http,
     ...contextOptions(pair),
+    // What a client may offer; one that offers nothing of it is refused. Node's own list has no HTTP/1.0.
+    ALPNProtocols: ['http/1.1', 'http/1.0'],
     ...(ticketKeys && { ticketKeys }),
     ...(contextFor && { SNICallback: sniCallback(contextFor) }),
     handshakeTimeout: handshakeTimeoutMs,
