@@ -1,4 +1,5 @@
 // Real sockets at both ends, a scripted catalog in the middle.
+import { once } from 'node:events'
 import http from 'node:http'
 import { createServer } from 'node:net'
 import { expect } from 'chai'
@@ -393,6 +394,24 @@ describe('proxy', () => {
         next.resolve()
       }
       expect(chunks).deep.equal(['first', 'second'])
+    })
+
+    it('a head does not wait for its body, on the way there nor back', async () => {
+      addApi()
+      upstream.answer = (request, response) => {
+        response.writeHead(200).flushHeaders()
+        request.on('data', (chunk) => response.write(`heard ${chunk}`))
+        request.on('end', () => response.end())
+      }
+      const socket = await connect(gateway.port)
+      socket.write('POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n')
+      let told = String((await once(socket, 'data'))[0])
+      expect(told)
+        .match(/^HTTP\/1\.1 200 OK\r\n/)
+        .not.match(/heard/)
+      socket.write('3\r\nyou\r\n0\r\n\r\n')
+      for await (const chunk of socket) told += String(chunk)
+      expect(told).match(/heard you/)
     })
 
     it('a client that goes away before the answer takes the upstream request with it, and is logged as 499', async () => {

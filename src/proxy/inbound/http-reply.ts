@@ -17,6 +17,8 @@ export class HttpReply implements Reply {
   readonly #writtenBefore: number
   /** As sent. */
   #headers: readonly string[] = []
+  /** Whether some of the body was written. */
+  #begun = false
   #ended = false
   #closed = false
   /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
@@ -71,9 +73,16 @@ export class HttpReply implements Reply {
     if (status < 200 || status === 204 || status === 304) requireFields(raw)
     if (isReason(reason)) this.#response.writeHead(status, reason, raw)
     else this.#response.writeHead(status, raw)
+    // The body may be long in coming. If it is here already, it has been written by then, and one packet takes both.
+    queueMicrotask(() => this.#sendHead())
+  }
+
+  #sendHead(): void {
+    if (this.open && !this.#begun) this.#response.flushHeaders()
   }
 
   write(chunk: Uint8Array): boolean {
+    this.#begun = true
     return !this.open || this.#response.write(chunk)
   }
 

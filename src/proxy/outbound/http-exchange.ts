@@ -68,6 +68,8 @@ export class HttpExchange implements Exchange {
     }
     body.on('data', (chunk: Buffer) => this.#sendChunk(chunk))
     body.on('end', () => this.#sendEnd())
+    // Some clients send their body when they have seen the answer's head. What has come of it by then goes along.
+    queueMicrotask(() => this.#sendHead())
   }
 
   resume(): void {
@@ -130,6 +132,11 @@ export class HttpExchange implements Exchange {
     this.#wait(this.#bodyEnded ? 'read' : this.#outgoing.writableNeedDrain ? 'send' : 'client')
   }
 
+  #sendHead(): void {
+    if (this.#bodyBytes === 0 && !this.#bodyEnded && this.#waiting !== 'nothing')
+      this.#outgoing.flushHeaders()
+  }
+
   #sendChunk(chunk: Buffer): void {
     this.#bodyBytes += chunk.length
     if (this.#waiting === 'nothing') return
@@ -185,9 +192,10 @@ export class HttpExchange implements Exchange {
     this.#response = response
     this.#wait('read')
     response.on('error', (error) => this.#broke(this.#outgoing, error))
-    receiver.head(response.statusCode as number, response.statusMessage ?? '', response.rawHeaders)
+    // Listened for before the head goes on, so that what has come with it is there when the receiver sends that.
     response.on('data', (chunk: Buffer) => this.#received(response, chunk))
     response.on('end', () => this.#ended(response))
+    receiver.head(response.statusCode as number, response.statusMessage ?? '', response.rawHeaders)
   }
 
   #received(response: IncomingMessage, chunk: Buffer): void {
