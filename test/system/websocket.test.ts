@@ -64,6 +64,43 @@ describe('a WebSocket through a node', () => {
     for (const socket of sockets) socket.terminate()
   })
 
+  it('outlives, with a thousand others, what is configured meanwhile', async function () {
+    this.timeout(60_000)
+    const url = `${node.proxy.replace('http', 'ws')}/ws`
+    const sockets = await Promise.all(
+      Array.from({ length: 1000 }, async () => {
+        const socket = new WebSocket(url)
+        await once(socket, 'open')
+        return socket
+      }),
+    )
+    let dropped = 0
+    for (const socket of sockets) socket.on('close', () => dropped++)
+    const expectEchoes = async (text: string) => {
+      const heard = sockets.map((socket) => once(socket, 'message'))
+      for (const [i, socket] of sockets.entries()) socket.send(`${text} ${i}`)
+      const echoes = (await Promise.all(heard)).map(([data]) => String(data))
+      expect(echoes).to.deep.equal(sockets.map((_, i) => `told ${text} ${i}`))
+    }
+    await expectEchoes('before')
+    await node.ask('POST', '/apis', {
+      name: 'other',
+      request_path: '/other',
+      upstream_url: 'http://127.0.0.1:1',
+    })
+    await node.ask('PATCH', '/apis/ws', { upstream_url: 'http://127.0.0.1:1' })
+    await node.ask('POST', '/apis/ws/plugins', { name: 'key-auth' })
+    await node.ask('DELETE', '/apis/other')
+    await expectEchoes('after changes')
+    await node.configure({ proxy: { read_timeout: '50s' } })
+    node.signal('SIGHUP')
+    await node.logged(/"msg":"reloaded"/)
+    await expectEchoes('after a reload')
+    expect(dropped).to.equal(0)
+    for (const socket of sockets) socket.terminate()
+    await until(() => upstream.clients.size === 0)
+  })
+
   it('is waited for by quit', async () => {
     const sockets = await open()
     node.signal('SIGQUIT')
