@@ -1,6 +1,5 @@
 // Bodies that no memory holds, through a whole node: what it keeps of them, and what is left when they break off.
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import http, { type IncomingMessage } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -9,6 +8,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { usageOf } from '../support/usage.ts'
 
 const chunk = Buffer.alloc(1024 * 1024, 'troop')
 const largeBytes = 2 * 1024 * 1024 * 1024
@@ -119,10 +119,7 @@ describe('a body of 2 GB through a node', function () {
     return largest - before
   }
 
-  async function residentBytes(): Promise<number> {
-    const status = await readFile(`/proc/${node.pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
-  }
+  const residentBytes = async () => (await usageOf(node.pid)).residentBytes
 
   it('downloaded: arrives whole, and the node grows by less than 64 MB', async () => {
     const downloading = download(largeBytes)

@@ -1,6 +1,6 @@
 // What a node costs while nothing happens. Processor and memory are as Linux counts them; elsewhere they are unknown.
-import { readFile } from 'node:fs/promises'
 import { systemClock } from '../../../src/base/clock.ts'
+import { type Usage, usageOf } from '../../support/usage.ts'
 import type { Fleet } from './fleet.ts'
 
 /** Of one node, on average over all. */
@@ -20,11 +20,6 @@ interface Reading {
   readonly usage: Usage | undefined
   readonly relayedBytes: number
   readonly transactions: number
-}
-
-interface Usage {
-  readonly cpuMs: number
-  readonly residentBytes: number
 }
 
 /** @param fleet  with relays: what they pass is what nodes say to each other */
@@ -47,32 +42,18 @@ async function read(fleet: Fleet): Promise<Reading> {
   )
   return {
     atMs: systemClock.monotonic(),
-    usage: await usageOf(fleet.nodes.map(({ pid }) => pid)),
+    usage: await usageOfAll(fleet.nodes.map(({ pid }) => pid)),
     relayedBytes: fleet.relays.reduce((total, { bytes }) => total + bytes, 0),
     transactions: Number(counted?.transactions),
   }
 }
 
 /** Of all these processes; undefined where there is no /proc. */
-async function usageOf(pids: readonly number[]): Promise<Usage | undefined> {
+async function usageOfAll(pids: readonly number[]): Promise<Usage | undefined> {
   if (process.platform !== 'linux') return undefined
-  const usages = await Promise.all(pids.map(usageOfOne))
+  const usages = await Promise.all(pids.map(usageOf))
   return {
     cpuMs: usages.reduce((total, { cpuMs }) => total + cpuMs, 0),
     residentBytes: usages.reduce((total, { residentBytes }) => total + residentBytes, 0),
-  }
-}
-
-/** Times in proc_pid_stat(5) are in hundredths of a second, whatever the kernel's own clock. */
-const msPerTick = 10
-
-async function usageOfOne(pid: number): Promise<Usage> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // After the program's name, which is in parentheses and may hold blanks.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return {
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick,
-    residentBytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024,
   }
 }

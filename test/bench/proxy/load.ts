@@ -1,0 +1,51 @@
+// wrk, which asks on 50 connections without a pause, and what it costs the process that it asks by.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { usageOf } from '../../support/usage.ts'
+
+export interface Load {
+  readonly requestsPerS: number
+  readonly p99Ms: number
+  /** Processor time of the proxy for each request. */
+  readonly cpuUs: number
+}
+
+export interface LoadOptions {
+  readonly seconds: number
+  /** As a browser would say it, e.g. `apikey: abc`. */
+  readonly header?: string | undefined
+  /** Put before wrk's own command: who pins it to a core. */
+  readonly prefix: readonly string[]
+}
+
+const run = promisify(execFile)
+
+/** @param pid  of the proxy behind `url` */
+export async function loadOn(url: string, pid: number, options: LoadOptions): Promise<Load> {
+  const { seconds, header, prefix } = options
+  const headers = header === undefined ? [] : ['--header', header]
+  const [program = '', ...args] = [
+    ...prefix,
+    'wrk',
+    '-t1',
+    '-c50',
+    `-d${seconds}s`,
+    '--latency',
+    ...headers,
+    url,
+  ]
+  const before = await usageOf(pid)
+  const { stdout } = await run(program, args)
+  const after = await usageOf(pid)
+  // Whatever is not answered as it should be is cheaper, or dearer, than what is to be measured.
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${url} failed:\n${stdout}`)
+  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
+  const [, p99 = '', unit = ''] = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout) ?? []
+  return {
+    requestsPerS: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
+    p99Ms: Number(p99) * (msIn[unit] ?? Number.NaN),
+    cpuUs: ((after.cpuMs - before.cpuMs) * 1000) / requests,
+  }
+}
+
+const msIn: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 }
