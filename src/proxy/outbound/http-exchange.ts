@@ -114,7 +114,7 @@ export class HttpExchange implements Exchange {
     outgoing.on('upgrade', (response, socket: Socket, head: Buffer) => this.#switched(response, socket, head))
     outgoing.on('error', (error) => this.#broke(outgoing, error))
     // A connection that just ends may leave no error of its own.
-    outgoing.on('close', () => this.#broke(outgoing, new Error('the connection was closed')))
+    outgoing.on('close', () => this.#broke(outgoing))
   }
 
   #connecting(socket: Socket): void {
@@ -216,9 +216,11 @@ export class HttpExchange implements Exchange {
     this.#parts.receiver.end(response.rawTrailers)
   }
 
-  #broke(outgoing: ClientRequest, error: Error): void {
+  /** @param told  none where all that is known is that the connection was closed */
+  #broke(outgoing: ClientRequest, told?: Error): void {
     // A request that was given up for another attempt closes later.
     if (outgoing !== this.#outgoing || this.#tunnel || this.#waiting === 'nothing') return
+    const error = told ?? new Error('the connection was closed')
     if (this.#mayRepeat(error)) {
       this.#open(false)
       this.#outgoing.end()
