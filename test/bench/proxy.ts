@@ -102,7 +102,7 @@ async function troopAs(node: NodeProcess, upstream_url: string): Promise<Contend
   await write('/consumers', { username: 'anna' })
   await write('/consumers/anna/key-auth', { key: 'abc' })
   const keyAuth = { name: 'key-auth' }
-  const limits = { name: 'rate-limiting', config: { hour: 1_000_000_000 } }
+  const limits = { name: 'rate-limiting', config: { hour: 1_000_000_000, policy: 'local' } }
   const fileLog = { name: 'file-log', config: { path: join(node.dir, 'requests.log') } }
   const contender = async (name: string, path: string, plugins: (typeof keyAuth)[]) => {
     await write('/apis', { name: path, request_path: `/${path}`, upstream_url })
