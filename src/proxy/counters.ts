@@ -1,6 +1,7 @@
 // What one worker counts and measures, in plain numbers that another thread may read at any time.
 import { Counts } from '../base/counts.ts'
 import { Histogram } from '../base/histogram.ts'
+import { type RefusalReason, refusalReasons } from './errors.ts'
 
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
@@ -44,7 +45,8 @@ const statusCount = statusMax - statusMin + 1
 const latencyLength = Histogram.lengthFor(boundsMs)
 const statusesAt = counterNames.length
 // After the statuses, one place for those that are none of HTTP's.
-const latenciesAt = statusesAt + statusCount + 1
+const refusalsAt = statusesAt + statusCount + 1
+const latenciesAt = refusalsAt + refusalReasons.length
 
 /** Numbers that an array of counters has. */
 export const counterCount = latenciesAt + latencies.length * latencyLength
@@ -52,12 +54,14 @@ export const counterCount = latenciesAt + latencies.length * latencyLength
 export class Counters {
   readonly #counts: Counts<Counter>
   readonly #statuses: Float64Array
+  readonly #refusals: Counts<RefusalReason>
   readonly #latencies: Readonly<Record<Latency, Histogram>>
 
   /** @param numbers  `counterCount` of them; one writer only, so no atomics are needed */
   constructor(numbers: Float64Array = new Float64Array(counterCount)) {
     this.#counts = new Counts(counterNames, numbers)
-    this.#statuses = numbers.subarray(statusesAt, latenciesAt)
+    this.#statuses = numbers.subarray(statusesAt, refusalsAt)
+    this.#refusals = new Counts(refusalReasons, numbers.subarray(refusalsAt, latenciesAt))
     this.#latencies = Object.fromEntries(
       latencies.map((latency, i) => {
         const at = latenciesAt + i * latencyLength
@@ -87,6 +91,15 @@ export class Counters {
       (count, i) => [i === statusCount ? 'other' : i + statusMin, count] as const,
     )
     return new Map(counts.filter(([, count]) => count > 0))
+  }
+
+  /** What a client sent was not taken, or no longer. */
+  refused(reason: RefusalReason): void {
+    this.#refusals.add(reason)
+  }
+
+  get refusals(): Readonly<Record<RefusalReason, number>> {
+    return this.#refusals.all()
   }
 
   took(latency: Latency, ms: number): void {

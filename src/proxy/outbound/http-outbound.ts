@@ -140,6 +140,9 @@ function framed({ method, headers, body, upgrade }: OutboundRequest): string[] {
     if (name === 'content-length') {
       if (sized) continue
       sized = true
+      // Zeros before it are allowed, and read as a number to another base by some.
+      raw.push(headers[i] as string, value.replace(/^0+(?=\d)/, ''))
+      continue
     }
     raw.push(headers[i] as string, value)
   }
