@@ -110,6 +110,12 @@ export const familyGroups: readonly FamilyGroup[] = [
             record(upstreamFailures, (kind) => proxy.get(kind)),
           ),
       ),
+      counters(
+        ['reason'],
+        'refused_total',
+        'Clients from which nothing more was taken, by what was wrong ([errors](errors.md#answers-of-the-proxy-to-what-it-does-not-take)). Those that got an answer are in `responses_total`, too.',
+        ({ proxy }) => by('reason', proxy.refusals),
+      ),
       gauges(
         ['state'],
         'connections',
