@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { configurationTable, type SettingRow } from '../../src/config/config.ts'
 import { otherVariables } from '../../src/config/parse.ts'
 import { type Family, familyGroups } from '../../src/node/metric-families.ts'
+import { hostileAnswers } from '../integration/hostile/hostile-answers.ts'
 import type { HostileClass, HostileRequest } from '../integration/hostile/hostile-request.ts'
 import { hostileRequests } from '../integration/hostile/hostile-requests.ts'
 import { contractLines, deviations } from './contract-lines.ts'
@@ -156,7 +157,16 @@ it has to see what stands here and nothing else. The rules behind it:
 *Upstream* is what it sees: \`–\` for nothing, *broken off* for what never comes to its end. *Connection* says whether the gateway closes it.
 The line \`Host: test\` is left out of the bytes where it is the only one.
 
-${hostileRequests.map(hostileSection).join('\n')}`
+${hostileRequests.map(hostileSection).join('\n')}
+## What upstreams answer
+
+Told by \`test/integration/hostile-answers.test.ts\`. None of these connections carries another request, nor does one on which anything
+comes behind an answer. *cut*: the client's connection ends before the end of the answer.
+
+| what | bytes | the client gets |
+|---|---|---|
+${hostileAnswers.map(({ name, bytes, status }) => `| ${cell(name)} | ${bytes === '' ? '–' : inCode(bytes)} | ${status} |`).join('\n')}
+`
 }
 
 function hostileSection({ title, requests }: HostileClass): string {

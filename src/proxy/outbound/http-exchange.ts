@@ -37,6 +37,9 @@ export interface ExchangeParts {
  */
 type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'either' | 'nothing'
 
+/** Heads before the answer. Each puts off the time that the upstream has, so some end there must be. */
+const informedMax = 100
+
 export class HttpExchange implements Exchange {
   readonly #parts: ExchangeParts
   #outgoing!: ClientRequest
@@ -45,6 +48,7 @@ export class HttpExchange implements Exchange {
   #since = 0
   #bodyBytes = 0
   #bodyEnded: boolean
+  #informedTimes = 0
   /** Of the connection when this request got it, to tell whether anything came back. */
   #bytesReadBefore = 0
   #tunnel: Tunnel | undefined
@@ -159,6 +163,10 @@ export class HttpExchange implements Exchange {
 
   /** That it goes on is what 102 is for. 100 answers what only the gateway may have asked for, and it did not. */
   #informed(status: number, headers: readonly string[]): void {
+    if (++this.#informedTimes > informedMax) {
+      this.#fail('invalid', `the upstream sent more than ${informedMax} informational heads`)
+      return
+    }
     if (this.#waiting === 'read') this.#wait('read')
     if (this.#waiting !== 'nothing' && status !== 100) this.#parts.receiver.inform(status, headers)
   }
@@ -185,6 +193,12 @@ export class HttpExchange implements Exchange {
     this.#response = response
     this.#wait('read')
     response.on('error', (error) => this.#broke(this.#outgoing, error))
+    const coding = response.headers['transfer-encoding']
+    // It would be lost on the way, and the client would take the body for something else.
+    if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+      this.#fail('invalid', `the upstream answered with the transfer coding ${coding}`)
+      return
+    }
     receiver.head(response.statusCode as number, response.statusMessage ?? '', response.rawHeaders)
     response.on('data', (chunk: Buffer) => this.#received(response, chunk))
     response.on('end', () => this.#ended(response))
