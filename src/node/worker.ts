@@ -121,6 +121,7 @@ class ProxyWorker {
       outbound: new HttpOutbound({
         clock: systemClock,
         timeouts: timeoutsOf(setup),
+        counters: this.#counters,
         names: this.#names,
         trust: this.#trustFor(setup),
       }),

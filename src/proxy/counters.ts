@@ -6,8 +6,9 @@ import { type RefusalReason, refusalReasons } from './errors.ts'
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `routed` matched
- * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. The rest counts upstreams
- * that failed.
+ * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Upstreams failed in one of
+ * three ways. Of connections to them, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
+ * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one.
  */
 const counterNames = [
   'active',
@@ -22,6 +23,11 @@ const counterNames = [
   'invalid',
   'unavailable',
   'timeout',
+  'upstreamOpen',
+  'upstreamInUse',
+  'upstreamOpened',
+  'upstreamNotOpened',
+  'upstreamReused',
 ] as const
 export type Counter = (typeof counterNames)[number]
 
@@ -50,6 +56,8 @@ const latenciesAt = refusalsAt + refusalReasons.length
 
 /** Numbers that an array of counters has. */
 export const counterCount = latenciesAt + latencies.length * latencyLength
+
+const held = ['active', 'reading', 'writing', 'waiting', 'upstreamOpen', 'upstreamInUse'] as const
 
 export class Counters {
   readonly #counts: Counts<Counter>
@@ -113,6 +121,6 @@ export class Counters {
 
   /** What a thread holds, not what it has done: gone with it. */
   clearHeld(): void {
-    for (const counter of ['active', 'reading', 'writing', 'waiting'] as const) this.#counts.clear(counter)
+    for (const counter of held) this.#counts.clear(counter)
   }
 }

@@ -51,7 +51,7 @@ export class TestGateway {
   constructor(options: TestGatewayOptions = {}) {
     const logger = collect(this.lines)
     const clock = systemClock
-    this.outbound = new HttpOutbound({ clock, ...options.outbound })
+    this.outbound = new HttpOutbound({ clock, counters: this.counters, ...options.outbound })
     this.gateway = createProxy({
       catalog: this.catalog,
       router: this.router,

@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
+import type { Counters } from '../counters.ts'
 import { UpstreamFailed } from '../errors.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
 import { Tunnel } from './tunnel.ts'
@@ -24,6 +25,7 @@ export interface ExchangeParts {
   readonly receiver: Receiver
   readonly clock: Clock
   readonly timeouts: Timeouts
+  readonly counters: Counters
   /** @throws {TypeError} for a head that can't be written */
   readonly open: (reuse: boolean) => ClientRequest
   /** Called once, when nothing more will happen. */
@@ -52,6 +54,7 @@ export class HttpExchange implements Exchange {
   /** Of the connection when this request got it, to tell whether anything came back. */
   #bytesReadBefore = 0
   #tunnel: Tunnel | undefined
+  #countedInUse = false
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts
@@ -121,6 +124,8 @@ export class HttpExchange implements Exchange {
 
   #connecting(socket: Socket): void {
     this.#bytesReadBefore = socket.bytesRead
+    if (this.#outgoing.reusedSocket) this.#parts.counters.add('upstreamReused', 1)
+    else countOpening(socket, this.#parts.counters)
     if (!socket.connecting) {
       this.#connected()
       return
@@ -131,6 +136,9 @@ export class HttpExchange implements Exchange {
 
   #connected(): void {
     if (this.#waiting !== 'socket' && this.#waiting !== 'connect') return
+    // One that is sent again holds another, in the place of the first.
+    if (!this.#countedInUse) this.#parts.counters.add('upstreamInUse', 1)
+    this.#countedInUse = true
     this.#wait(this.#bodyEnded ? 'read' : this.#outgoing.writableNeedDrain ? 'send' : 'client')
   }
 
@@ -262,6 +270,7 @@ export class HttpExchange implements Exchange {
   #settle(): boolean {
     if (this.#waiting === 'nothing') return false
     this.#wait('nothing')
+    if (this.#countedInUse) this.#parts.counters.add('upstreamInUse', -1)
     this.#parts.done()
     // What the client still sends is read and forgotten, or its connection could not be used again.
     this.#parts.request.body?.resume()
@@ -272,6 +281,22 @@ export class HttpExchange implements Exchange {
     this.#waiting = what
     this.#since = this.#parts.clock.monotonic()
   }
+}
+
+/** What becomes of a new connection, for as long as it is there. */
+function countOpening(socket: Socket, counters: Counters): void {
+  let isOpen = false
+  const opened = () => {
+    isOpen = true
+    counters.add('upstreamOpened', 1)
+    counters.add('upstreamOpen', 1)
+  }
+  if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', opened)
+  else opened()
+  socket.once('close', () => {
+    if (isOpen) counters.add('upstreamOpen', -1)
+    else counters.add('upstreamNotOpened', 1)
+  })
 }
 
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
