@@ -7,6 +7,11 @@ import { findFile, type Loaded, type LoadOptions, load } from './load.ts'
 import { environmentName, type Setting, type SettingName, settingsList, type Values } from './settings.ts'
 
 /** Durations are in milliseconds, paths are absolute. docs/configuration.md says what each setting is for. */
+interface Pacing {
+  readonly graceMs: number
+  readonly bytesPerSecond: number
+}
+
 export interface Config {
   readonly workingDir: string
   readonly workers: number
@@ -25,6 +30,19 @@ export interface Config {
     readonly upstreamVerify: boolean
     readonly upstreamAuthorityPath: string | undefined
     readonly minPositionWaitMs: number
+    readonly handshakeTimeoutMs: number
+    /** What a client may take of time and room. */
+    readonly limits: {
+      readonly headMs: number
+      readonly idleMs: number
+      readonly upload: Pacing
+      readonly download: Pacing
+      readonly requestLineBytesMax: number
+      readonly fieldLineBytesMax: number
+      readonly fieldsMax: number
+      readonly headBytesMax: number
+      readonly connectionsMax: number
+    }
   }
   readonly admin: {
     readonly listen: Address
@@ -216,6 +234,8 @@ function configFrom(values: Values, embedded: boolean): Config {
       upstreamVerify: values['proxy.upstream_verify'],
       upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
       minPositionWaitMs: values['proxy.min_position_wait'],
+      handshakeTimeoutMs: values['proxy.tls_handshake_timeout'],
+      limits: limitsOf(values),
     },
     admin: {
       listen: values.admin_api_listen,
@@ -279,6 +299,20 @@ function connectionDefaults(values: Values) {
     'postgres.port': values['postgres.port'] ?? 5432,
     'postgres.user': values['postgres.user'] ?? 'troop',
     'postgres.database': values['postgres.database'] ?? 'troop',
+  }
+}
+
+function limitsOf(values: Values): Config['proxy']['limits'] {
+  return {
+    headMs: values['proxy.head_timeout'],
+    idleMs: values['proxy.idle_timeout'],
+    upload: { graceMs: values['proxy.upload_grace'], bytesPerSecond: values['proxy.upload_rate_min'] },
+    download: { graceMs: values['proxy.download_grace'], bytesPerSecond: values['proxy.download_rate_min'] },
+    requestLineBytesMax: values['proxy.request_line_max'],
+    fieldLineBytesMax: values['proxy.head_line_max'],
+    fieldsMax: values['proxy.head_lines_max'],
+    headBytesMax: values['proxy.head_max'],
+    connectionsMax: values['proxy.connections_max'],
   }
 }
 

@@ -112,6 +112,33 @@ export const familyGroups: readonly FamilyGroup[] = [
       ),
       gauges(
         ['state'],
+        'upstream_connections',
+        'Open connections to upstreams: with a request (`in_use`), or kept for the next one (`idle`).',
+        ({ proxy }) => by('state', upstreamConnectionsOf(proxy)),
+      ),
+      counter(
+        'upstream_connections_opened_total',
+        'Connections to upstreams that came about, TLS included.',
+        ({ proxy }) => proxy.get('upstreamOpened'),
+      ),
+      counter(
+        'upstream_connections_failed_total',
+        'Connections to upstreams that did not come about.',
+        ({ proxy }) => proxy.get('upstreamNotOpened'),
+      ),
+      counter(
+        'upstream_connections_reused_total',
+        'Requests that went over a connection which was there already.',
+        ({ proxy }) => proxy.get('upstreamReused'),
+      ),
+      counters(
+        ['reason'],
+        'refused_total',
+        'Clients from which nothing more was taken, by what was wrong ([errors](errors.md#answers-of-the-proxy-to-what-it-does-not-take)). Those that got an answer are in `responses_total`, too.',
+        ({ proxy }) => by('reason', proxy.refusals),
+      ),
+      gauges(
+        ['state'],
         'connections',
         'Open connections of clients: new (`reading`), with a request in hand (`writing`), idle (`waiting`).',
         ({ proxy }) =>
@@ -374,6 +401,12 @@ function ofHeaps(name: string, help: string, read: (heap: HeapUse) => number): F
 function answersOf(proxy: Counters): Record<string, number> {
   const none = record(statusesShown, () => 0)
   return { ...none, ...Object.fromEntries(proxy.answers) }
+}
+
+/** One that is being closed may be counted in one place and not in the other, for a moment. */
+function upstreamConnectionsOf(proxy: Counters): Record<string, number> {
+  const inUse = proxy.get('upstreamInUse')
+  return { in_use: inUse, idle: Math.max(0, proxy.get('upstreamOpen') - inUse) }
 }
 
 /** The one series of a family without labels. */

@@ -283,6 +283,8 @@ class Node implements RunningNode {
         ticketKeys: Buffer.from(this.#surroundings.random.hex(48), 'hex'),
         freshness: this.#staleness?.deadline,
         proxy: this.#proxySetup,
+        limits: config.proxy.limits,
+        handshakeTimeoutMs: config.proxy.handshakeTimeoutMs,
         version: this.#version,
         logLevel: config.logLevel,
       },

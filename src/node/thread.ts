@@ -5,6 +5,7 @@ import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
 import type { LinkEnd } from '../catalog/link.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
+import type { ClientLimits } from '../proxy/inbound/limits.ts'
 import type { TrustOptions } from '../proxy/outbound/trust.ts'
 
 /** Where clients connect. */
@@ -54,6 +55,9 @@ export interface WorkerSetup {
   /** The deadline (base/deadline.ts) after which nothing may be answered from what is known here; undefined: there is none. */
   readonly freshness: SharedArrayBuffer | undefined
   readonly proxy: ProxySetup
+  /** What a client may take of time and room. */
+  readonly limits: ClientLimits
+  readonly handshakeTimeoutMs: number
   readonly version: string
   readonly logLevel: LogLevel
 }

@@ -60,6 +60,7 @@ class ProxyWorker {
       logger,
       product: `troop/${version}`,
       counters: this.#counters,
+      limits: setup.limits,
       reusePort,
     }
     this.#inbound = new HttpInbound(inboundOptions)
@@ -67,7 +68,7 @@ class ProxyWorker {
     const contextFor: ContextFor = (serverName) => this.#gateway?.contextFor(serverName)
     this.#tlsInbound = new HttpInbound({
       ...inboundOptions,
-      tls: { pair: proxy.pair, contextFor, ticketKeys },
+      tls: { pair: proxy.pair, contextFor, ticketKeys, handshakeTimeoutMs: setup.handshakeTimeoutMs },
     })
   }
 
@@ -120,6 +121,7 @@ class ProxyWorker {
       outbound: new HttpOutbound({
         clock: systemClock,
         timeouts: timeoutsOf(setup),
+        counters: this.#counters,
         names: this.#names,
         trust: this.#trustFor(setup),
       }),

@@ -1,12 +1,14 @@
 // What one worker counts and measures, in plain numbers that another thread may read at any time.
 import { Counts } from '../base/counts.ts'
 import { Histogram } from '../base/histogram.ts'
+import { type RefusalReason, refusalReasons } from './errors.ts'
 
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `routed` matched
- * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. The rest counts upstreams
- * that failed.
+ * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Upstreams failed in one of
+ * three ways. Of connections to them, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
+ * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one.
  */
 const counterNames = [
   'active',
@@ -21,6 +23,11 @@ const counterNames = [
   'invalid',
   'unavailable',
   'timeout',
+  'upstreamOpen',
+  'upstreamInUse',
+  'upstreamOpened',
+  'upstreamNotOpened',
+  'upstreamReused',
 ] as const
 export type Counter = (typeof counterNames)[number]
 
@@ -44,20 +51,25 @@ const statusCount = statusMax - statusMin + 1
 const latencyLength = Histogram.lengthFor(boundsMs)
 const statusesAt = counterNames.length
 // After the statuses, one place for those that are none of HTTP's.
-const latenciesAt = statusesAt + statusCount + 1
+const refusalsAt = statusesAt + statusCount + 1
+const latenciesAt = refusalsAt + refusalReasons.length
 
 /** Numbers that an array of counters has. */
 export const counterCount = latenciesAt + latencies.length * latencyLength
 
+const held = ['active', 'reading', 'writing', 'waiting', 'upstreamOpen', 'upstreamInUse'] as const
+
 export class Counters {
   readonly #counts: Counts<Counter>
   readonly #statuses: Float64Array
+  readonly #refusals: Counts<RefusalReason>
   readonly #latencies: Readonly<Record<Latency, Histogram>>
 
   /** @param numbers  `counterCount` of them; one writer only, so no atomics are needed */
   constructor(numbers: Float64Array = new Float64Array(counterCount)) {
     this.#counts = new Counts(counterNames, numbers)
-    this.#statuses = numbers.subarray(statusesAt, latenciesAt)
+    this.#statuses = numbers.subarray(statusesAt, refusalsAt)
+    this.#refusals = new Counts(refusalReasons, numbers.subarray(refusalsAt, latenciesAt))
     this.#latencies = Object.fromEntries(
       latencies.map((latency, i) => {
         const at = latenciesAt + i * latencyLength
@@ -89,6 +101,15 @@ export class Counters {
     return new Map(counts.filter(([, count]) => count > 0))
   }
 
+  /** What a client sent was not taken, or no longer. */
+  refused(reason: RefusalReason): void {
+    this.#refusals.add(reason)
+  }
+
+  get refusals(): Readonly<Record<RefusalReason, number>> {
+    return this.#refusals.all()
+  }
+
   took(latency: Latency, ms: number): void {
     this.#latencies[latency].observe(ms)
   }
@@ -100,6 +121,6 @@ export class Counters {
 
   /** What a thread holds, not what it has done: gone with it. */
   clearHeld(): void {
-    for (const counter of ['active', 'reading', 'writing', 'waiting'] as const) this.#counts.clear(counter)
+    for (const counter of held) this.#counts.clear(counter)
   }
 }

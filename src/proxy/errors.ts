@@ -100,6 +100,43 @@ export function plainRefusal(status: number): Answer {
   return { status, body: { message: STATUS_CODES[status] ?? 'Error' } }
 }
 
+/**
+ * Why what a client sends is not taken for a request, or no longer, and what it is told before its connection ends;
+ * null where no answer is possible. The names are labels of a metric: they are only ever added to.
+ */
+const refusals = {
+  syntax: [400, 'The request cannot be read'],
+  framing: [400, 'Where the body ends is not said, or said in more than one way'],
+  host: [400, 'Exactly one Host is needed, a name or an address'],
+  target: [400, 'The request target has a fragment, a user, or no valid host'],
+  method: [405, 'The method is not allowed'],
+  'slow-head': [408, 'The header took too long'],
+  'slow-upload': [408, 'The body came too slowly'],
+  'chunk-extensions': [413, 'The chunk extensions are too long'],
+  'long-line': [414, 'The request line is too long'],
+  expectation: [417, 'The only expectation that can be met is 100-continue'],
+  'large-head': [431, 'A header line, their number, or all of them together are too large'],
+  coding: [501, 'The only transfer coding that is understood is chunked'],
+  version: [505, 'The protocol is HTTP/1.1, or HTTP/1.0'],
+  'slow-download': null,
+  pipelined: null,
+  connections: null,
+} as const satisfies Record<string, readonly [status: number, message: string] | null>
+
+export type RefusalReason = keyof typeof refusals
+
+export const refusalReasons = Object.keys(refusals) as RefusalReason[]
+
+/** RFC 9110, 15.5.6, wants them named. */
+const allowed = { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }
+
+/** Always JSON: a client that can't be understood has said nothing of what it understands. */
+export function refusalPage(reason: RefusalReason): Answer | undefined {
+  const [status, message] = refusals[reason] ?? []
+  if (status === undefined) return undefined
+  return { status, body: { message }, ...(status === 405 && { headers: allowed }) }
+}
+
 /** @param value  as received; what is longer than any number that makes sense is cut off */
 export function minPositionInvalid(value: string): Refusal {
   const got = value.length > 40 ? `${value.slice(0, 40)}…` : value

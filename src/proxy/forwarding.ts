@@ -50,7 +50,13 @@ const identity = /^x[-_](?:consumer[-_].*|credential[-_]username|authenticated[-
  */
 function clientHeaders(raw: readonly string[]): Headers {
   const ends = hopByHop(raw)
-  return new Headers(without(raw, (name) => ends(name) || endsHere.has(name) || identity.test(name)))
+  const drop = (name: string) => ends(name) || endsHere.has(name) || identity.test(name) || isLookalike(name)
+  return new Headers(without(raw, drop))
+}
+
+/** A name that an upstream which can't tell `_` from `-` takes for one of those that the gateway sets. */
+function isLookalike(name: string): boolean {
+  return name.includes('_') && lookedLike.has(name.replaceAll('_', '-'))
 }
 
 const endsHere = new Set(['expect', minPositionHeader])
@@ -81,8 +87,15 @@ export function upstreamResponseHeaders(status: number, raw: readonly string[]):
 /** Trailer fields that may pass: nothing that frames, routes or identifies, since some servers merge them. */
 export function passableTrailers(raw: readonly string[]): string[] {
   const ends = hopByHop(raw)
-  return without(raw, (name) => ends(name) || notInTrailers.has(name) || identity.test(name))
+  const drop = (name: string) =>
+    ends(name) || notInTrailers.has(name) || identity.test(name) || isLookalike(name)
+  return without(raw, drop)
 }
+
+const lookedLike = new Set([
+  ...['content-length', 'transfer-encoding', ...told],
+  ...['x-forwarded-host', 'x-forwarded-prefix', minPositionHeader],
+])
 
 const notInTrailers = new Set([
   ...['content-length', 'content-encoding', 'content-type', 'content-range', 'host', 'trailer', 'expect'],

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { LogFields, Logger } from '../base/logger.ts'
 import type { UpstreamUrl } from '../entities/upstream-url.ts'
 import type { PluginResponse } from '../plugins/plugin.ts'
+import { wordsOf } from './answer-words.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
 import { errorPage, upstreamErrorPage } from './errors.ts'
@@ -171,6 +172,10 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     })
   }
 
+  spoiled(answer: Answer): void {
+    this.#guard(() => this.#breakOff(answer))
+  }
+
   closed(complete: boolean): void {
     this.#guard(() => {
       if (!complete) this.#abort()
@@ -330,16 +335,6 @@ function outgoing(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest
     trailers: () => passableTrailers(incoming.trailers()),
     upgrade: incoming.upgrade,
   }
-}
-
-/** What an answer is on the wire. */
-function wordsOf({ body, headers: given = {} }: Answer, product: string): { body: Buffer; headers: Headers } {
-  const headers = new Headers(['Server', product])
-  const text = typeof body === 'object' ? `${JSON.stringify(body)}\n` : (body ?? '')
-  if (typeof body === 'object') headers.set('Content-Type', 'application/json; charset=utf-8')
-  else if (body !== undefined) headers.set('Content-Type', 'text/plain; charset=utf-8')
-  for (const [name, value] of Object.entries(given)) headers.set(name, value)
-  return { body: Buffer.from(text), headers }
 }
 
 /** RFC 9110, 8.6. */

@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { expect } from 'chai'
+import { type Counter, Counters } from '../../src/proxy/counters.ts'
 import type { UpstreamFailed } from '../../src/proxy/errors.ts'
 import type { Timeouts } from '../../src/proxy/outbound/http-exchange.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { until } from '../support/log.ts'
 import { ask, connect } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
@@ -111,6 +113,29 @@ describe('connections to upstreams', () => {
       expect(await status('GET')).equal(502)
       expect(fickle.requests).deep.equal(['GET', 'GET'])
     })
+  })
+
+  it('are counted: those that are open, in use, came about, did not, and were used again', async () => {
+    const upstream = await new Upstream().start()
+    addApi(upstream.url)
+    const counters = new Counters(gateway.counters)
+    const names = ['upstreamOpen', 'upstreamInUse', 'upstreamOpened', 'upstreamNotOpened', 'upstreamReused']
+    const now = () => String(names.map((name) => counters.get(name as Counter)))
+    const arrived = Promise.withResolvers<() => void>()
+    upstream.answer = (_request, response) => arrived.resolve(() => response.end())
+    const reply = ask(gateway.port, '/')
+    const answer = await arrived.promise
+    expect(now()).equal('1,1,1,0,0')
+    answer()
+    await reply
+    await until(() => now() === '1,0,1,0,0')
+    upstream.answer = undefined
+    await ask(gateway.port, '/')
+    await until(() => now() === '1,0,1,0,1')
+    await upstream.stop()
+    await until(() => now() === '0,0,1,0,1')
+    expect((await ask(gateway.port, '/')).status).equal(502)
+    await until(() => now() === '0,0,1,1,1')
   })
 
   describe('timeouts', () => {

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { configurationTable, type SettingRow } from '../../src/config/config.ts'
 import { otherVariables } from '../../src/config/parse.ts'
 import { type Family, familyGroups } from '../../src/node/metric-families.ts'
+import { hostileAnswers } from '../integration/hostile/hostile-answers.ts'
+import type { HostileClass, HostileRequest } from '../integration/hostile/hostile-request.ts'
+import { hostileRequests } from '../integration/hostile/hostile-requests.ts'
 import { contractLines, deviations } from './contract-lines.ts'
 import { readSources, root, type Source } from './sources.ts'
 
@@ -15,6 +18,7 @@ export interface GeneratedPage {
 export const generatedPages: readonly GeneratedPage[] = [
   { path: 'docs/configuration.md', make: configurationPage },
   { path: 'docs/contract-coverage.md', make: contractPage },
+  { path: 'docs/hostile-requests.md', make: hostilePage },
   { path: 'docs/operating.md', make: operatingPage },
 ]
 
@@ -131,6 +135,72 @@ function contractSection(
   const table = rows.length === 0 ? '' : `| line | test |\n|---|---|\n${rows.join('\n')}\n\n`
   const rest = missing.length === 0 ? '' : `Not yet: ${inRanges(missing)}.\n`
   return `## ${from === to ? from : `${from}–${to}`} ${subject}\n\n${`${table}${rest}`.trimEnd()}\n`
+}
+
+function hostilePage(): string {
+  const count = hostileRequests.reduce((sum, { requests }) => sum + requests.length, 0)
+  return `# Hostile requests
+
+<!-- Made from test/integration/hostile/ by "npm run docs". -->
+
+What becomes of ${count} requests that mean harm, or are taken for something else by other servers. Each is sent byte for byte
+over a socket of its own by \`test/integration/hostile-requests.test.ts\`, on an upstream that reads by the letter of RFC 9112:
+it has to see what stands here and nothing else. The rules behind it:
+
+* **What can be read in two ways is refused** (400 and the like, a JSON body with the reason), never repaired, and nothing of it
+  reaches an upstream; a body that turns out to be broken is broken off there, so that it can't pass for a whole one.
+* **What follows is nobody's**: the connection ends with the refusal. Requests before it get their answers first.
+* **What goes upstream is written anew**: one Host, one length or chunks, no extensions of chunks, no blanks of the client's.
+* **Paths are literal**: compared and passed on as they came, never decoded nor normalised. Hence an upstream that decodes them must
+  not rely on the gateway's idea of a path.
+
+*Upstream* is what it sees: \`–\` for nothing, *broken off* for what never comes to its end. *Connection* says whether the gateway closes it.
+The line \`Host: test\` is left out of the bytes where it is the only one.
+
+${hostileRequests.map(hostileSection).join('\n')}
+## What upstreams answer
+
+Told by \`test/integration/hostile-answers.test.ts\`. None of these connections carries another request, nor does one on which anything
+comes behind an answer. *cut*: the client's connection ends before the end of the answer.
+
+| what | bytes | the client gets |
+|---|---|---|
+${hostileAnswers.map(({ name, bytes, status }) => `| ${cell(name)} | ${bytes === '' ? '–' : inCode(bytes)} | ${status} |`).join('\n')}
+`
+}
+
+function hostileSection({ title, requests }: HostileClass): string {
+  return `## ${title}
+
+| what | bytes | answer | upstream | connection |
+|---|---|---|---|---|
+${requests.map(hostileLine).join('\n')}
+`
+}
+
+function hostileLine({ name, bytes, statuses, passed, closes }: HostileRequest): string {
+  const arrived = passed.map(({ line, whole }) => `${inCode(line)}${whole === false ? ' broken off' : ''}`)
+  const upstream = arrived.length > 3 ? `${arrived.length} × ${arrived[0]}` : arrived.join(', ') || '–'
+  const answers = statuses.length > 3 ? `${statuses.length} × ${statuses[0]}` : statuses.join(', ')
+  return `| ${cell(name)} | ${inCode(bytes)} | ${answers} | ${upstream} | ${closes ? 'closed' : 'kept'} |`
+}
+
+/** In short, as code in a table: what repeats itself is said once, what can't be printed by its number. */
+function inCode(bytes: string): string {
+  const one = /host/gi
+  const told = (bytes.match(one)?.length === 1 ? bytes.replace('Host: test\r\n', '') : bytes)
+    .replaceAll(/(.{1,34}?)\1{9,}/gs, (all, unit: string) => `${unit}…(${all.length})…`)
+    .replaceAll('\\', '\\\\')
+    .replaceAll('\r', '\\r')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\t', '\\t')
+    .replaceAll(/[^\x20-\x7e…]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  const short = told.length > 120 ? `${told.slice(0, 120)}…` : told
+  return short.includes('`') ? `\`\` ${cell(short)} \`\`` : `\`${cell(short)}\``
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|')
 }
 
 /**

@@ -8,6 +8,7 @@ import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { counterCount } from '../../src/proxy/counters.ts'
 import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
 import type { Handler } from '../../src/proxy/inbound/inbound.ts'
+import type { ClientLimits } from '../../src/proxy/inbound/limits.ts'
 import type { TlsOptions } from '../../src/proxy/inbound/tls-server.ts'
 import { HttpOutbound, type HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
@@ -22,7 +23,9 @@ export interface TestGatewayOptions {
   /** Default 1,000. */
   readonly minPositionWaitMs?: number
   readonly outbound?: Omit<HttpOutboundOptions, 'clock'>
+  /** For whatever a client can take long for. */
   readonly inboundTimeoutMs?: number
+  readonly limits?: Partial<ClientLimits>
   readonly graceMs?: number
   /** With which plugins count requests. */
   readonly counting?: Counters
@@ -48,7 +51,7 @@ export class TestGateway {
   constructor(options: TestGatewayOptions = {}) {
     const logger = collect(this.lines)
     const clock = systemClock
-    this.outbound = new HttpOutbound({ clock, ...options.outbound })
+    this.outbound = new HttpOutbound({ clock, counters: this.counters, ...options.outbound })
     this.gateway = createProxy({
       catalog: this.catalog,
       router: this.router,
@@ -65,7 +68,7 @@ export class TestGateway {
     const handler: Handler = this.gateway.handle
     const inboundOptions = {
       ...{ handler, clock, logger, product: 'troop/1.2.3', counters: this.counters },
-      ...{ timeoutMs: options.inboundTimeoutMs ?? 60_000, graceMs: options.graceMs ?? 1000 },
+      ...{ limits: limitsOf(options), graceMs: options.graceMs ?? 1000 },
     }
     this.inbound = new HttpInbound(inboundOptions)
     const { contextFor } = this.gateway
@@ -149,6 +152,12 @@ export class TestGateway {
     this.#ids++
     return `00000000-0000-4000-8000-${String(this.#ids).padStart(12, '0')}`
   }
+}
+
+function limitsOf({ inboundTimeoutMs: ms, limits }: TestGatewayOptions): Partial<ClientLimits> {
+  if (ms === undefined) return { ...limits }
+  const pacing = { graceMs: ms, bytesPerSecond: 0 }
+  return { headMs: ms, idleMs: ms, upload: pacing, download: pacing, ...limits }
 }
 
 export function collect(lines: { sentence: string; fields: LogFields }[]): Logger {

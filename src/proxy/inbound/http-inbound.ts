@@ -8,13 +8,17 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { KeyPair } from '../../plugins/plugin.ts'
-import { type Counter, Counters } from '../counters.ts'
-import { ListenFailed } from '../errors.ts'
+import { wordsOf } from '../answer-words.ts'
+import { Counters } from '../counters.ts'
+import { ListenFailed, type RefusalReason, refusalPage } from '../errors.ts'
 import { Repeats } from '../repeats.ts'
-import type { Incoming } from '../request.ts'
+import type { Answer, Incoming } from '../request.ts'
+import { Connection } from './connection.ts'
 import { headText } from './head.ts'
 import { HttpReply } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
+import { type ClientLimits, defaultLimits } from './limits.ts'
+import { faultOf, refusalOf } from './strictness.ts'
 import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
 import { UpgradeReply } from './upgrade-reply.ts'
 
@@ -28,16 +32,16 @@ export interface HttpInboundOptions {
   readonly counters: Float64Array
   /** Several threads listen on one port and the system spreads connections. Default false. */
   readonly reusePort?: boolean
-  /** How long an idle connection is kept, a head may take, and a client may stand still. Default 60,000. */
-  readonly timeoutMs?: number
+  /** What is not given is as in `defaultLimits`. */
+  readonly limits?: Partial<ClientLimits>
   /** What `stop` gives to open requests. Default 1,000. */
   readonly graceMs?: number
   /** Connections are TLS. */
   readonly tls?: TlsOptions
 }
 
-/** Heads longer than this are answered 431. The contract's web server took 32 KiB too. */
-const headBytesMax = 32 * 1024
+/** Requests that a client may have sent beyond the one in hand. A reader of 64 KiB at once can find that many. */
+const queuedMax = 2000
 
 /** Connections that the system holds until they are accepted; below the usual somaxconn of 4,096 it has no effect. */
 const backlog = 4096
@@ -54,26 +58,28 @@ export class HttpInbound implements Inbound {
   /** All, as TCP has them. */
   readonly #sockets = new Set<Socket>()
   readonly #repeats: Repeats
-  readonly #timeoutMs: number
+  readonly #limits: ClientLimits
   #draining = false
   #sweep: Timer | undefined
 
   constructor(options: HttpInboundOptions) {
-    const { timeoutMs = 60_000, tls } = options
+    const { tls } = options
     this.#options = options
     this.#clock = options.clock
     this.#logger = options.logger.scope('proxy')
     this.#counters = new Counters(options.counters)
     this.#repeats = new Repeats(options.clock)
-    this.#timeoutMs = timeoutMs
+    this.#limits = { ...defaultLimits, ...options.limits }
+    const { headBytesMax, requestLineBytesMax, idleMs } = this.#limits
     const serverOptions = {
       insecureHTTPParser: false,
-      maxHeaderSize: headBytesMax,
-      keepAliveTimeout: timeoutMs,
-      headersTimeout: timeoutMs,
-      // A whole upload may take as long as it likes, as long as it moves: see #check.
+      // How long a client may take is looked at in #check, whether it has a Host in strictness.ts.
+      headersTimeout: 0,
       requestTimeout: 0,
-      connectionsCheckingInterval: sweepMs(timeoutMs),
+      requireHostHeader: false,
+      keepAliveTimeout: idleMs,
+      // It counts the target, too. With some room, strictness.ts is told which of them is too long.
+      maxHeaderSize: headBytesMax + requestLineBytesMax,
       noDelay: true,
       shouldUpgradeCallback: (request: IncomingMessage) => this.#mayUpgrade(request),
     }
@@ -81,13 +87,17 @@ export class HttpInbound implements Inbound {
     this.#server = this.#tlsServer ?? http.createServer(serverOptions)
     // All fields are kept: by default what comes after the 2,000th would silently be dropped.
     this.#server.maxHeadersCount = 0
+    this.#server.maxConnections = this.#limits.connectionsMax
     this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
     this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => this.#connected(socket))
     this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
     this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
     this.#server.on('upgrade', (request, socket, head) => this.#takeUpgrade(request, socket as Socket, head))
-    this.#server.on('clientError', (error, socket) => this.#refuse(error, socket as Socket))
+    this.#server.on('checkExpectation', (request, response) => this.#take(request, response))
+    this.#server.on('connect', (request, socket) => this.#takeConnect(request, socket as Socket))
+    this.#server.on('clientError', (error, socket) => this.#failed(error, socket as Socket))
+    this.#server.on('drop', () => this.#counters.refused('connections'))
   }
 
   async start(listen: Address): Promise<Address> {
@@ -114,7 +124,7 @@ export class HttpInbound implements Inbound {
   async drain(): Promise<void> {
     this.#draining = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    for (const [socket, { replies }] of this.#connections) if (replies.size === 0) socket.destroy()
+    for (const [socket, { reply }] of this.#connections) if (!reply) socket.destroy()
     await closed
     // The server forgets a connection a moment before its end is told.
     await Promise.all([...this.#connections.keys()].map((socket) => once(socket, 'close')))
@@ -138,7 +148,7 @@ export class HttpInbound implements Inbound {
   }
 
   #connected(socket: Socket): void {
-    const connection = new Connection(this.#clock.monotonic())
+    const connection = new Connection(socket, this.#clock.monotonic())
     this.#connections.set(socket, connection)
     socket.once('close', () => {
       this.#connections.delete(socket)
@@ -178,26 +188,36 @@ export class HttpInbound implements Inbound {
     const { socket } = request
     // An upload that breaks off is told by the reply's close; unheard, it would end the process.
     request.on('error', () => {})
+    const connection = this.#connections.get(socket)
     // What comes after the last request of a connection, which was told to be that, is nobody's (RFC 9112, 9.6).
-    if (!socket.writable) return
-    if (isFramedStrangely(request)) {
-      this.#answerRaw(socket, '501 Not Implemented')
+    if (!connection || !socket.writable) return
+    if (connection.refusal) {
+      if (connection.ignored++ > queuedMax) socket.destroy()
       return
     }
-    const connection = this.#connections.get(socket) as Connection
-    this.#counters.add('requests', 1)
-    this.#enter(connection, 'writing')
+    const fault = faultOf(request, this.#limits)
+    if (fault) this.#refuse(connection, fault)
+    else if (!connection.reply) this.#begin(connection, request, response)
+    else if (connection.queue.push({ request, response }) > queuedMax) this.#refuse(connection, 'pipelined')
+  }
+
+  #begin(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
     const reply = new HttpReply(request, response, this.#clock, () => this.#draining)
-    connection.replies.add(reply)
-    connection.movedAt = this.#clock.monotonic()
     response.once('close', () => {
       // A client that still sends is heard out: cut, it might never see the answer.
-      if (!reply.isHeardOut && !socket.destroyed) {
+      if (!reply.isHeardOut && !connection.socket.destroyed) {
         reply.lingersSince = this.#clock.monotonic()
-        request.once('close', () => this.#finished(socket, connection, reply))
-      } else this.#finished(socket, connection, reply)
+        request.once('close', () => this.#finished(connection))
+      } else this.#finished(connection)
     })
-    this.#options.handler(incomingOf(request, this.#clock.now()), reply)
+    this.#serve(connection, reply, incomingOf(request, this.#clock.now()))
+  }
+
+  #serve(connection: Connection, reply: HttpReply | UpgradeReply, incoming: Incoming): void {
+    this.#counters.add('requests', 1)
+    this.#enter(connection, 'writing')
+    connection.begin(reply, this.#clock.monotonic())
+    this.#options.handler(incoming, reply)
   }
 
   /**
@@ -208,29 +228,48 @@ export class HttpInbound implements Inbound {
   #mayUpgrade({ method, httpVersion, headers, socket }: IncomingMessage): boolean {
     const isPlain = ['content-length', 'transfer-encoding', 'expect'].every((name) => !(name in headers))
     const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket'
-    const isAlone = this.#connections.get(socket)?.replies.size === 0
-    return method === 'GET' && httpVersion === '1.1' && 'host' in headers && isPlain && isWebSocket && isAlone
+    const connection = this.#connections.get(socket)
+    const isAlone = connection && !connection.reply && !connection.refusal
+    return method === 'GET' && httpVersion === '1.1' && isPlain && isWebSocket && isAlone === true
   }
 
   #takeUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const connection = this.#connections.get(socket)
     if (!connection) return
-    this.#counters.add('requests', 1)
-    this.#enter(connection, 'writing')
+    // node:http lets go of a connection that may switch, and hears no more of its errors.
+    socket.on('error', () => {})
+    const fault = faultOf(request, this.#limits)
+    if (fault) {
+      this.#refuse(connection, fault)
+      return
+    }
     if (head.length > 0) socket.unshift(head)
     const reply = new UpgradeReply(socket)
-    connection.replies.add(reply)
-    connection.movedAt = this.#clock.monotonic()
-    this.#options.handler(incomingOf(request, this.#clock.now(), 'websocket'), reply)
+    this.#serve(connection, reply, incomingOf(request, this.#clock.now(), 'websocket'))
   }
 
-  #finished(socket: Socket, connection: Connection, reply: HttpReply): void {
-    connection.replies.delete(reply)
-    if (connection.replies.size > 0) return
-    connection.movedAt = this.#clock.monotonic()
+  #takeConnect(request: IncomingMessage, socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    socket.on('error', () => {})
+    // Behind another request it can't wait: its connection is node:http's no more.
+    if (!connection || connection.reply) socket.destroy()
+    else this.#refuse(connection, faultOf(request, this.#limits) ?? 'method')
+  }
+
+  #finished(connection: Connection): void {
+    const { socket, queue, refusal } = connection
+    connection.reply = undefined
     if (socket.destroyed) return
-    this.#enter(connection, 'waiting')
-    if (this.#draining) socket.destroySoon()
+    connection.rest()
+    const next = queue.shift()
+    // The rest of one that broke off will not come.
+    const isWhole = !refusal || next?.request.complete
+    if (next && isWhole && socket.writable) this.#begin(connection, next.request, next.response)
+    else if (refusal) this.#endWith(connection, refusalPage(refusal))
+    else {
+      this.#enter(connection, 'waiting')
+      if (this.#draining) socket.destroySoon()
+    }
   }
 
   #enter(connection: Connection, state: Connection['state']): void {
@@ -239,80 +278,62 @@ export class HttpInbound implements Inbound {
     connection.state = state
   }
 
-  /** What the parser refuses, or what took too long to come. */
-  #refuse(error: Error, socket: Socket): void {
-    const code = codeOf(error) ?? ''
-    if (code === 'ECONNRESET') socket.destroy()
-    else this.#answerRaw(socket, statusOfError[code] ?? '400 Bad Request')
+  /** What the parser refuses. */
+  #failed(error: Error, socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    const reason = refusalOf(error)
+    if (!connection || codeOf(error) === 'ECONNRESET') socket.destroy()
+    else if (reason) this.#refuse(connection, reason, error)
   }
 
-  /** Answers what never became a request, unless that would fall into the middle of another reply. */
-  #answerRaw(socket: Socket, status: string): void {
-    const busy = (this.#connections.get(socket)?.replies.size ?? 0) > 0
-    if (busy || !socket.writable) {
-      socket.destroy()
+  /** Takes nothing more from a client. It gets the replies to what it had asked before, and then is told why. */
+  #refuse(connection: Connection, reason: RefusalReason, error?: Error): void {
+    if (connection.refusal) return
+    connection.refusal = reason
+    this.#counters.refused(reason)
+    const { reply, socket } = connection
+    const fields = { reason, cause: error && describeError(error), peer: socket.remoteAddress }
+    this.#repeats.say(`refused ${reason}`, (keptBack) =>
+      this.#logger.warn('a client was refused', { ...fields, keptBack }),
+    )
+    const page = refusalPage(reason)
+    if (!page) socket.destroy()
+    else if (!reply) this.#endWith(connection, page)
+    else if (!reply.isHeardOut) reply.spoil(page)
+  }
+
+  /** The last word to a client, where no request is there to be answered. */
+  #endWith(connection: Connection, answer: Answer | undefined): void {
+    if (!answer || !connection.socket.writable) {
+      connection.socket.destroy()
       return
     }
-    this.#counters.answered(Number(status.slice(0, 3)))
-    const body = `${JSON.stringify({ message: status.slice(4) })}\n`
-    const fields = {
-      Server: this.#options.product,
-      'Content-Type': 'application/json; charset=utf-8',
-      'Content-Length': String(Buffer.byteLength(body)),
-      Connection: 'close',
-    }
-    socket.write(headText(Number.parseInt(status, 10), status.slice(4), Object.entries(fields).flat()) + body)
-    socket.destroySoon()
+    this.#counters.answered(answer.status)
+    const { headers, body } = wordsOf(answer, this.#options.product)
+    const raw = [...headers.raw(), 'Content-Length', String(body.length), 'Connection', 'close']
+    connection.end(headText(answer.status, undefined, raw) + body.toString('latin1'), this.#clock.monotonic())
   }
 
   /** One timer looks after all connections: a timer for each would cost more than it is worth. */
   #schedule(): void {
-    this.#sweep = this.#clock.after(sweepMs(this.#timeoutMs), () => {
+    this.#sweep = this.#clock.after(sweepMs(this.#limits), () => {
       const now = this.#clock.monotonic()
-      for (const [socket, connection] of this.#connections) this.#check(socket, connection, now)
+      for (const connection of this.#connections.values()) this.#check(connection, now)
       this.#schedule()
     })
   }
 
-  /** Cuts a client that stands still in the middle of its upload, or of what it is sent. */
-  #check(socket: Socket, connection: Connection, now: number): void {
-    // Who goes on sending what was answered long ago is heard for half the timeout; nginx gives the same 30 s.
-    const lingers = [...connection.replies].some(
-      ({ lingersSince }) => now - lingersSince >= this.#timeoutMs / 2,
-    )
-    if (lingers) {
-      socket.destroy()
-      return
-    }
-    const bytes = socket.bytesRead + socket.bytesWritten
-    const stuck = [...connection.replies].some((reply) => reply.isWaitingForClient)
-    if (bytes !== connection.bytes || !stuck) {
-      connection.bytes = bytes
-      connection.movedAt = now
-    } else if (now - connection.movedAt >= this.#timeoutMs) socket.destroy()
+  #check(connection: Connection, now: number): void {
+    const overdue = connection.overdue(now, this.#limits)
+    if (overdue === 'over') connection.socket.destroy()
+    else if (overdue) this.#refuse(connection, overdue)
   }
 }
 
-class Connection {
-  state: Extract<Counter, 'reading' | 'writing' | 'waiting'> = 'reading'
-  readonly replies = new Set<HttpReply | UpgradeReply>()
-  /** Read and written when last looked at, and when that last changed. */
-  bytes = 0
-  movedAt: number
-
-  constructor(now: number) {
-    this.movedAt = now
-  }
-}
-
-/** A quarter of the timeout is how late it may be noticed. */
-function sweepMs(timeoutMs: number): number {
-  return Math.min(5000, Math.max(10, timeoutMs / 4))
-}
-
-const statusOfError: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+/** A quarter of the shortest time is how late it may be noticed that it is over. */
+function sweepMs({ headMs, upload, download }: ClientLimits): number {
+  const shortestMs = Math.min(headMs, upload.graceMs, download.graceMs)
+  return Math.min(5000, Math.max(10, shortestMs / 4))
 }
 
 function incomingOf(
@@ -335,10 +356,4 @@ function incomingOf(
     upgrade,
     receivedAt,
   }
-}
-
-/** Codings other than chunks would be lost on the way, and the upstream would take the body for something else. */
-function isFramedStrangely({ headers }: IncomingMessage): boolean {
-  const coding = headers['transfer-encoding']
-  return coding !== undefined && coding.trim().toLowerCase() !== 'chunked'
 }

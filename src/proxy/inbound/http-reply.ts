@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
+import type { Answer } from '../request.ts'
 import { headText, isReason, requireFields } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
@@ -15,6 +16,7 @@ export class HttpReply implements Reply {
   readonly #clock: Clock
   readonly #isLast: () => boolean
   readonly #writtenBefore: number
+  #isSpoiled = false
   /** As sent. */
   #headers: readonly string[] = []
   /** Whether some of the body was written. */
@@ -45,10 +47,14 @@ export class HttpReply implements Reply {
     return this.#socket.bytesWritten - this.#writtenBefore
   }
 
-  /** Whether nothing goes on but what the client has to do: send more of its body, or take more of the reply. */
-  get isWaitingForClient(): boolean {
-    const uploading = !this.#request.complete && this.#request.readableFlowing === true
-    return uploading || this.#response.writableNeedDrain
+  /** Whether the client has to send more of its body. */
+  get isUploading(): boolean {
+    return !this.#request.complete && this.#request.readableFlowing === true
+  }
+
+  /** Whether the client has to take more of the reply, or of what the system holds before it. */
+  get isDownloading(): boolean {
+    return this.#socket.writableLength > 0
   }
 
   /** Whether the client has said all that it had announced. */
@@ -67,7 +73,7 @@ export class HttpReply implements Reply {
     if (!this.open) return
     const canHaveTrailers = this.#canHaveTrailers(status, headers)
     const raw = without(headers, (name) => name === 'trailer' && !canHaveTrailers)
-    if (this.#isLast()) raw.push('Connection', 'close')
+    if (this.#isSpoiled || this.#isLast()) raw.push('Connection', 'close')
     this.#headers = raw
     // node:http would refuse the head too, but remember that no body follows, not even that of another head.
     if (status < 200 || status === 204 || status === 304) requireFields(raw)
@@ -97,6 +103,13 @@ export class HttpReply implements Reply {
   }
 
   switchTo(): undefined {}
+
+  /** The rest of the request will not come, or can't be read. */
+  spoil(answer: Answer): void {
+    this.#isSpoiled = true
+    if (this.open) this.watcher.spoiled(answer)
+    else this.#socket.destroy()
+  }
 
   cut(): void {
     if (!this.#closed) this.#socket.destroy()

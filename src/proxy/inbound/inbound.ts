@@ -2,7 +2,7 @@
 // nothing else of the proxy knows how either is made.
 import type { Duplex } from 'node:stream'
 import type { Address } from '../../base/address.ts'
-import type { Incoming } from '../request.ts'
+import type { Answer, Incoming } from '../request.ts'
 
 /** Takes one request; must not throw. What it can't do now it does later, by `reply`. */
 export type Handler = (incoming: Incoming, reply: Reply) => void
@@ -45,11 +45,16 @@ export interface Reply {
 export interface ReplyWatcher {
   /** After `write` returned false: there is room again. */
   drained(): void
+  /**
+   * The rest of the request will not come, or can't be read: it must not be completed. `answer` is what the client is
+   * to be told, if it can still be told anything.
+   */
+  spoiled(answer: Answer): void
   /** Once, at the end. `complete` is false when the client did not get all of the reply. */
   closed(complete: boolean): void
 }
 
-export const nobody: ReplyWatcher = { drained() {}, closed() {} }
+export const nobody: ReplyWatcher = { drained() {}, spoiled() {}, closed() {} }
 
 export interface Inbound {
   /** Opens the port; resolves with the address that it really has. @throws {ListenFailed} */

@@ -33,8 +33,11 @@ export class UpgradeReply implements Reply {
     return this.#socket.bytesWritten - this.#writtenBefore
   }
 
+  readonly isUploading = false
+  readonly isHeardOut = true
+
   /** Whether the client has to take more, be it of the answer or of another protocol. */
-  get isWaitingForClient(): boolean {
+  get isDownloading(): boolean {
     return this.#socket.writableLength > 0
   }
 
@@ -85,6 +88,9 @@ export class UpgradeReply implements Reply {
     this.#socket.write(text, 'latin1')
     return this.#socket
   }
+
+  /** Never: the request was complete when it came. */
+  spoil(): void {}
 
   cut(): void {
     this.#socket.destroy()

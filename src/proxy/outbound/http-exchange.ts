@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
+import type { Counters } from '../counters.ts'
 import { UpstreamFailed } from '../errors.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
 import { Tunnel } from './tunnel.ts'
@@ -24,6 +25,7 @@ export interface ExchangeParts {
   readonly receiver: Receiver
   readonly clock: Clock
   readonly timeouts: Timeouts
+  readonly counters: Counters
   /** @throws {TypeError} for a head that can't be written */
   readonly open: (reuse: boolean) => ClientRequest
   /** Called once, when nothing more will happen. */
@@ -37,6 +39,9 @@ export interface ExchangeParts {
  */
 type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'either' | 'nothing'
 
+/** Heads before the answer. Each puts off the time that the upstream has, so some end there must be. */
+const informedMax = 100
+
 export class HttpExchange implements Exchange {
   readonly #parts: ExchangeParts
   #outgoing!: ClientRequest
@@ -45,9 +50,11 @@ export class HttpExchange implements Exchange {
   #since = 0
   #bodyBytes = 0
   #bodyEnded: boolean
+  #informedTimes = 0
   /** Of the connection when this request got it, to tell whether anything came back. */
   #bytesReadBefore = 0
   #tunnel: Tunnel | undefined
+  #countedInUse = false
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts
@@ -119,6 +126,8 @@ export class HttpExchange implements Exchange {
 
   #connecting(socket: Socket): void {
     this.#bytesReadBefore = socket.bytesRead
+    if (this.#outgoing.reusedSocket) this.#parts.counters.add('upstreamReused', 1)
+    else countOpening(socket, this.#parts.counters)
     if (!socket.connecting) {
       this.#connected()
       return
@@ -129,6 +138,9 @@ export class HttpExchange implements Exchange {
 
   #connected(): void {
     if (this.#waiting !== 'socket' && this.#waiting !== 'connect') return
+    // One that is sent again holds another, in the place of the first.
+    if (!this.#countedInUse) this.#parts.counters.add('upstreamInUse', 1)
+    this.#countedInUse = true
     this.#wait(this.#bodyEnded ? 'read' : this.#outgoing.writableNeedDrain ? 'send' : 'client')
   }
 
@@ -166,6 +178,10 @@ export class HttpExchange implements Exchange {
 
   /** That it goes on is what 102 is for. 100 answers what only the gateway may have asked for, and it did not. */
   #informed(status: number, headers: readonly string[]): void {
+    if (++this.#informedTimes > informedMax) {
+      this.#fail('invalid', `the upstream sent more than ${informedMax} informational heads`)
+      return
+    }
     if (this.#waiting === 'read') this.#wait('read')
     if (this.#waiting !== 'nothing' && status !== 100) this.#parts.receiver.inform(status, headers)
   }
@@ -192,6 +208,12 @@ export class HttpExchange implements Exchange {
     this.#response = response
     this.#wait('read')
     response.on('error', (error) => this.#broke(this.#outgoing, error))
+    const coding = response.headers['transfer-encoding']
+    // It would be lost on the way, and the client would take the body for something else.
+    if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+      this.#fail('invalid', `the upstream answered with the transfer coding ${coding}`)
+      return
+    }
     // Listened for before the head goes on, so that what has come with it is there when the receiver sends that.
     response.on('data', (chunk: Buffer) => this.#received(response, chunk))
     response.on('end', () => this.#ended(response))
@@ -258,6 +280,7 @@ export class HttpExchange implements Exchange {
   #settle(): boolean {
     if (this.#waiting === 'nothing') return false
     this.#wait('nothing')
+    if (this.#countedInUse) this.#parts.counters.add('upstreamInUse', -1)
     this.#parts.done()
     // What the client still sends is read and forgotten, or its connection could not be used again.
     this.#parts.request.body?.resume()
@@ -268,6 +291,22 @@ export class HttpExchange implements Exchange {
     this.#waiting = what
     this.#since = this.#parts.clock.monotonic()
   }
+}
+
+/** What becomes of a new connection, for as long as it is there. */
+function countOpening(socket: Socket, counters: Counters): void {
+  let isOpen = false
+  const opened = () => {
+    isOpen = true
+    counters.add('upstreamOpened', 1)
+    counters.add('upstreamOpen', 1)
+  }
+  if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', opened)
+  else opened()
+  socket.once('close', () => {
+    if (isOpen) counters.add('upstreamOpen', -1)
+    else counters.add('upstreamNotOpened', 1)
+  })
 }
 
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])

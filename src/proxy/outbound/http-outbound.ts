@@ -3,6 +3,7 @@ import http, { type ClientRequest } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import type { Clock, Timer } from '../../base/clock.ts'
+import { Counters } from '../counters.ts'
 import { HttpExchange, type Timeouts } from './http-exchange.ts'
 import { Names } from './names.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
@@ -11,6 +12,8 @@ import { Trust } from './trust.ts'
 export interface HttpOutboundOptions {
   readonly clock: Clock
   readonly timeouts?: Partial<Timeouts>
+  /** See counters.ts. Default: counted for nobody. */
+  readonly counters?: Float64Array
   /** Finds the addresses of upstreams. Default: one for this outbound alone. */
   readonly names?: Names
   /** Whom HTTPS upstreams must be vouched for by. Default: the system's authorities. */
@@ -40,6 +43,7 @@ export class HttpOutbound implements Outbound {
   readonly #trust: Trust
   readonly #clock: Clock
   readonly #timeouts: Timeouts
+  readonly #counters: Counters
   readonly #exchanges = new Set<HttpExchange>()
   #sweep: Timer | undefined
 
@@ -47,6 +51,7 @@ export class HttpOutbound implements Outbound {
     const { clock, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
     this.#clock = clock
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.#counters = new Counters(options.counters)
     this.#names = options.names ?? new Names({ clock })
     this.#trust = options.trust ?? new Trust()
     const pool = {
@@ -67,6 +72,7 @@ export class HttpOutbound implements Outbound {
       receiver,
       clock: this.#clock,
       timeouts: this.#timeouts,
+      counters: this.#counters,
       open: (reuse) => this.#open(request, reuse),
       done: () => this.#exchanges.delete(exchange),
     })
@@ -140,6 +146,9 @@ function framed({ method, headers, body, upgrade }: OutboundRequest): string[] {
     if (name === 'content-length') {
       if (sized) continue
       sized = true
+      // Zeros before it are allowed, and read as a number to another base by some.
+      raw.push(headers[i] as string, value.replace(/^0+(?=\d)/, ''))
+      continue
     }
     raw.push(headers[i] as string, value)
   }
