@@ -15,7 +15,8 @@ export function coerce(type: FieldType, value: Json): Json | undefined {
   return coercions[type](value)
 }
 
-const coercions: { readonly [Type in FieldType]: (value: Json) => Json | undefined } = {
+/** By type, each of those that there are. */
+export const coercions: { readonly [Type in FieldType]: (value: Json) => Json | undefined } = {
   string: (value) => (typeof value === 'string' ? value : undefined),
   number: toNumber,
   timestamp: toNumber,

@@ -3,6 +3,8 @@ import { createRequire } from 'node:module'
 import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
+import { coercions } from '../entities/coerce.ts'
+import { coreEntities } from '../entities/entities.ts'
 import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
@@ -21,8 +23,8 @@ export const shippedPlugins: readonly Plugin[] = [
   fileLog,
   httpLog,
   keyAuth,
-  rateLimiting,
   requestSizeLimiting,
+  rateLimiting,
 ]
 
 /**
@@ -44,6 +46,11 @@ export async function loadPlugins(
     const plugin = await loadPlugin(name, fromDir)
     const other = plugins.get(plugin.name)
     if (other && other !== plugin) throw broken(name, `there is a plugin ${plugin.name} already`)
+    const known = [...coreEntities, ...[...plugins.values()].flatMap(({ entities }) => entities)]
+    const twin = other
+      ? undefined
+      : plugin.entities.find((own) => known.some((each) => each.name === own.name))
+    if (twin) throw broken(name, `there is an entity ${twin.name} already`)
     plugins.set(plugin.name, plugin)
   }
   return [...plugins.values()]
@@ -88,16 +95,57 @@ function faultOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null)
     return 'it exports no plugin, neither as default nor as `plugin`'
   const { name, priority, perConsumer, config, entities, migrations, open } = value as Record<string, unknown>
-  const isTable = (table: unknown) => typeof table === 'object' && table !== null && !Array.isArray(table)
   if (typeof name !== 'string' || !/^[a-z0-9-]+$/.test(name)) {
     return 'its name must be text of lower-case letters, digits and -'
   }
   if (typeof priority !== 'number' || !Number.isFinite(priority)) return 'its priority must be a number'
   if (typeof perConsumer !== 'boolean') return 'perConsumer must be true or false'
   if (!isTable(config)) return 'its config must be a table of fields'
+  const wrongField = faultOfFields(config as Record<string, unknown>, 'config')
+  if (wrongField) return wrongField
   if (!Array.isArray(entities)) return 'its entities must be a list'
   if (!isTable(migrations)) return 'its migrations must be a table'
+  for (const entity of entities) {
+    if (
+      !isTable(entity) ||
+      typeof entity.name !== 'string' ||
+      !isTable(entity.fields) ||
+      !Array.isArray(entity.lookups)
+    ) {
+      return 'each of its entities must be one of defineEntity'
+    }
+    const wrong = faultOfFields(entity.fields, entity.name)
+    if (wrong) return wrong
+  }
   return typeof open === 'function' ? undefined : 'open must be a function; definePlugin makes one of phases'
+}
+
+/** What keeps a table of fields from being one; `path` is where it is. */
+function faultOfFields(fields: Record<string, unknown>, path: string): string | undefined {
+  for (const [name, field] of Object.entries(fields)) {
+    const at = `${path}.${name}`
+    if (!isTable(field)) return `${at} must be a field, with a type`
+    const { type, enum: words, pattern, check, fields, each } = field
+    if (typeof type !== 'string' || !Object.hasOwn(coercions, type)) {
+      return `${at}: the type must be one of ${Object.keys(coercions).join(', ')}, and is ${JSON.stringify(type)}`
+    }
+    if (words !== undefined && !(Array.isArray(words) && words.every((word) => typeof word === 'string'))) {
+      return `${at}: enum must be a list of texts`
+    }
+    if (pattern !== undefined && !(pattern instanceof RegExp))
+      return `${at}: pattern must be a regular expression`
+    if (check !== undefined && typeof check !== 'function') return `${at}: check must be a function`
+    for (const inner of [fields, each]) {
+      if (inner === undefined) continue
+      const wrong = isTable(inner) ? faultOfFields(inner, at) : `${at} must hold a table of fields`
+      if (wrong) return wrong
+    }
+  }
+  return undefined
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function notInstalled(name: string, cause: unknown): TroopError {

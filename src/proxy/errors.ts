@@ -41,6 +41,16 @@ export class PluginMissing extends TroopError {
   }
 }
 
+/** What a plugin threw where nobody but the log is to hear of it. */
+export class PluginFailed extends TroopError {
+  readonly plugin: string
+
+  constructor(plugin: string, phase: 'open' | 'headers' | 'certificate', cause: unknown) {
+    super('plugin-failed', `the plugin ${plugin} failed in its phase ${phase}`, { cause })
+    this.plugin = plugin
+  }
+}
+
 /** A request asked for a position of the log that this node has not applied, and did not come to while it waited. */
 export class PositionNotReached extends TroopError {
   constructor(position: Position) {

@@ -7,7 +7,7 @@ import type { PluginResponse } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
-import { errorPage, upstreamErrorPage } from './errors.ts'
+import { errorPage, PluginFailed, upstreamErrorPage } from './errors.ts'
 import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './forwarding.ts'
 import { Headers } from './headers.ts'
 import type { Reply, ReplyWatcher } from './inbound/inbound.ts'
@@ -199,7 +199,8 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   #giveUp(error: unknown): void {
     try {
       this.#abort()
-      this.#report('error', 'a request failed in the gateway', { error })
+      const plugin = error instanceof PluginFailed ? error.plugin : undefined
+      this.#report('error', 'a request failed in the gateway', { error, plugin })
       if (this.#status === undefined) this.#answerBare(errorPage(500, this.#accept()))
       else this.#reply.cut()
     } catch {
@@ -238,7 +239,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     return headers
   }
 
-  /** Lets plugins see the head, then sends it. @throws what a plugin throws, and {TypeError} as `Reply.head` */
+  /** Lets plugins see the head, then sends it. @throws {PluginFailed}, and {TypeError} as `Reply.head` */
   #sendHead(status: number, reason: string | undefined, headers: Headers, body?: Uint8Array): void {
     const response = { status, headers }
     this.#runHeaderPhases(response)
@@ -248,11 +249,16 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     this.#responseHeaders = headers
   }
 
-  /** @throws what a plugin throws */
+  /** @throws {PluginFailed} */
   #runHeaderPhases(response: PluginResponse): void {
     if (!this.#request) return
     for (const { plugin, phases, config } of this.#steps) {
-      const told: unknown = phases.headers?.(response, config, this.#request)
+      let told: unknown
+      try {
+        told = phases.headers?.(response, config, this.#request)
+      } catch (error) {
+        throw new PluginFailed(plugin.name, 'headers', error)
+      }
       this.#watch(told, 'a plugin failed after the head had gone', plugin.name)
     }
   }

@@ -1,9 +1,10 @@
 // Which plugins run on a request, with which configuration, in which order (docs/plugins.md "Order").
+import { codeOf } from '../base/errors.ts'
 import type { JsonObject, Row } from '../base/json.ts'
 import type { Lookup, View } from '../catalog/catalog.ts'
 import { plugin as pluginEntity } from '../entities/plugin.ts'
 import { andThen, type KeyPair, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
-import { PluginMissing } from './errors.ts'
+import { PluginFailed, PluginMissing } from './errors.ts'
 import type { Answer, ProxyRequest } from './request.ts'
 
 const configured = pluginEntity.lookups[0] as Lookup
@@ -32,14 +33,24 @@ export class PluginChains {
   readonly #installed: ReadonlyMap<string, Installed>
   readonly #chains = new WeakMap<readonly Row[], Chain>()
 
-  /** Opens every plugin. Equal priorities keep the order of `plugins`. */
+  /**
+   * Opens every plugin. Equal priorities keep the order of `plugins`.
+   * @throws {PluginFailed} of one that can't be opened; the others are closed again
+   */
   constructor(plugins: readonly Plugin[], host: PluginHost) {
     const sorted = [...plugins].sort((a, b) => b.priority - a.priority)
-    const open = (plugin: Plugin) =>
-      plugin.open({ ...host, logger: host.logger.scope(`plugins/${plugin.name}`) })
-    this.#installed = new Map(
-      sorted.map((plugin, order) => [plugin.name, { plugin, order, phases: open(plugin) }]),
-    )
+    const installed = new Map<string, Installed>()
+    this.#installed = installed
+    for (const [order, plugin] of sorted.entries()) {
+      try {
+        const phases = plugin.open({ ...host, logger: host.logger.scope(`plugins/${plugin.name}`) })
+        installed.set(plugin.name, { plugin, order, phases })
+      } catch (error) {
+        // Those before it are open already, and nobody gets hold of them.
+        void this.stop().catch(() => undefined)
+        throw new PluginFailed(plugin.name, 'open', error)
+      }
+    }
   }
 
   /** The chain of a list from the catalog, made once as long as the list is the same. */
@@ -167,10 +178,27 @@ export function chooseCertificate(
   const ask = (i: number): KeyPair | undefined | Promise<KeyPair | undefined> => {
     const step = steps[i]
     if (!step) return undefined
-    const answer = step.phases.certificate?.(serverName, step.config, { catalog })
+    const answer = chosenBy(step, serverName, catalog)
     return andThen(answer, (pair) => pair ?? ask(i + 1))
   }
   return ask(0)
+}
+
+/** @throws {PluginFailed}, and {Unknown} of a lookup; or rejects so */
+function chosenBy(
+  { plugin, phases, config }: Step,
+  serverName: string,
+  catalog: View,
+): undefined | KeyPair | Promise<undefined | KeyPair> {
+  const failed = (error: unknown): never => {
+    throw codeOf(error) === 'unknown' ? error : new PluginFailed(plugin.name, 'certificate', error)
+  }
+  try {
+    const answer = phases.certificate?.(serverName, config, { catalog })
+    return answer instanceof Promise ? answer.catch(failed) : answer
+  } catch (error) {
+    return failed(error)
+  }
 }
 
 /** What has run, then what is left: of each plugin the consumer's configuration if there is one, else the API's. */

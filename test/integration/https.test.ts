@@ -393,6 +393,9 @@ describe('proxy over TLS', () => {
         expect(await shownTo(host).catch((error) => error.code)).equal('ECONNRESET')
       }
       expect(await shownTo('c.test')).equal('own')
+      expect(String(gateway.lines[0]?.fields.reason)).match(
+        /the plugin broken failed in its phase certificate.*boom/,
+      )
       await until(() => count('active') === 0)
       expect(open()).deep.equal([0, 0, 0, 0])
     })

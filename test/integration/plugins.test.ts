@@ -22,6 +22,13 @@ describe('loading plugins', () => {
       'imports.mjs': 'import "not-there-either"',
       'empty.mjs': 'export const nothing = 1',
       'shape.mjs': 'export default { name: "shape", priority: "high" }',
+      'syntax.mjs': 'export default {{',
+      'field.mjs': `${make}export default definePlugin({ name: 'field', config: { size: { type: 'text' } }, phases: {} })`,
+      'inner.mjs': `${make}export default definePlugin({ name: 'inner', phases: {}, config: { add: { type: 'table', fields: { x: 'string' } } } })`,
+      'words.mjs': `${make}export default definePlugin({ name: 'words', config: { how: { type: 'string', enum: 'a' } }, phases: {} })`,
+      'entity.mjs': `${make}export default definePlugin({ name: 'entity', entities: [{ name: 'x' }], phases: {} })`,
+      'twin.mjs': `${make}export default definePlugin({ name: 'twin', entities: [{ name: 'apis', fields: {}, lookups: [] }], phases: {} })`,
+      'again.mjs': `${make}export default definePlugin({ name: 'good', phases: {} })`,
       'node_modules/a-package/index.mjs': `${make}export default definePlugin({ name: 'packaged', phases: {} })`,
       'node_modules/a-package/package.json': '{"name":"a-package","exports":"./index.mjs"}',
     }
@@ -66,8 +73,15 @@ describe('loading plugins', () => {
       ['./empty.mjs', 'exports no plugin'],
       ['./shape.mjs', 'priority must be a number'],
       ['./taken.mjs', 'a plugin key-auth already'],
+      ['./syntax.mjs', 'Unexpected token'],
+      ['./field.mjs', 'config.size: the type must be one of string, number'],
+      ['./inner.mjs', 'config.add.x must be a field'],
+      ['./words.mjs', 'config.how: enum must be a list of texts'],
+      ['./entity.mjs', 'must be one of defineEntity'],
+      ['./twin.mjs', 'an entity apis already'],
+      ['./again.mjs', 'a plugin good already'],
     ] as const) {
-      const error = await failure(name)
+      const error = await failure('./good.mjs', name)
       expect(codeOf(error), name).equal('plugin-broken')
       expect(describeError(error), name).include(name).include(cause)
     }

@@ -156,6 +156,60 @@ describe('proxy: faults that cost one request', () => {
     upstream.answer = (_request, response) => response.destroy()
     phases.access = () => undefined
     expect((await ask(gateway.port, '/')).status).equal(500)
+    const named = gateway.lines.filter(({ sentence }) => sentence === 'a request failed in the gateway')
+    expect(new Set(named.map(({ fields }) => fields.plugin))).deep.equal(new Set(['odd']))
+  })
+
+  it('a plugin that throws in its access phase, at once or later: 500 for its requests alone, logged by its name', async () => {
+    const thrown: NonNullable<Phases['access']>[] = [
+      () => {
+        throw new Error('boom')
+      },
+      async () => {
+        throw new Error('boom')
+      },
+    ]
+    const other = gateway.addApi({ request_host: 'other', upstream_url: upstream.url })
+    for (const access of thrown) {
+      phases.access = access
+      expect((await twice()).map(({ status }) => status)).deep.equal([500, 500])
+      expect(gateway.lines.at(-1)?.fields.plugin).equal('odd')
+      expect((await ask(gateway.port, '/', { headers: ['Host', String(other.request_host)] })).status).equal(
+        200,
+      )
+    }
+  })
+
+  it('a plugin that throws in its log phase keeps no other from logging', async () => {
+    for (const log of [
+      () => {
+        throw new Error('boom')
+      },
+      async () => {
+        throw new Error('boom')
+      },
+    ]) {
+      phases.log = log
+      const before = gateway.records.length
+      expect((await twice()).map(({ status }) => status)).deep.equal([200, 200])
+      await gateway.record(before + 2)
+      expect(gateway.lines.at(-1)).deep.include({ sentence: 'a plugin failed to log' })
+      expect(gateway.lines.at(-1)?.fields.plugin).equal('odd')
+    }
+  })
+
+  it('a plugin that cannot be opened is named, and those that were open are closed', () => {
+    const closed: string[] = []
+    const make = (name: string, priority: number, open: () => Phases) =>
+      definePlugin({ name, priority, open })
+    const fine = make('fine', 5000, () => ({ stop: () => void closed.push('fine') }))
+    const stuck = make('stuck', 4999, () => {
+      throw new Error('no such luck')
+    })
+    expect(() => new TestGateway({ plugins: [fine, stuck] }))
+      .throw('the plugin stuck failed in its phase open')
+      .with.nested.property('cause.message', 'no such luck')
+    expect(closed).deep.equal(['fine'])
   })
 
   it('a plugin whose headers phase fails later, or whose log does: the reply stands, both are named', async () => {

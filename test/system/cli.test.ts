@@ -163,6 +163,16 @@ describe('the command line', function () {
       expect(await exists(pidFile())).to.equal(false)
     })
 
+    it('fails naming a plugin that is broken, and why', async () => {
+      await writeFile(join(line.dir, 'broken.mjs'), 'throw new Error("no such luck")')
+      await line.configure({ custom_plugins: ['./broken.mjs'] })
+      const { code, stdout } = await line.troop('start')
+      expect(code).to.equal(1)
+      expect(stdout).to.match(
+        /\[ERR\] .*the plugin \.\/broken\.mjs cannot be used: it failed to load.*no such luck/,
+      )
+    })
+
     it('takes a shipped plugin that custom_plugins repeats, and one that the datastore uses [contract 126]', async () => {
       await line.configure({ custom_plugins: ['key-auth'] })
       expect((await line.troop('start')).code).to.equal(0)
