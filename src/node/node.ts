@@ -353,7 +353,7 @@ class Node implements RunningNode {
 
   #listens(setting: string, address: Address): void {
     this.#listeners[setting] = formatAddress(address)
-    this.#options.report(`${setting.padEnd(19, '.')}${formatAddress(address)}`)
+    this.#options.report(`${`${setting}.`.padEnd(19, '.')}${formatAddress(address)}`)
   }
 
   async #end(how: 'stop' | 'quit'): Promise<void> {

@@ -158,6 +158,7 @@ describe('the log in the Admin API', () => {
       const event = await admin().json('POST', '/cluster/events', { type: 'CREATED', collection: 'apis' })
       expect([event.status, event.text]).to.deep.equal([200, ''])
       expect((await admin().form('POST', '/cluster/events', '')).status).to.equal(200)
+      expect(event.headers.get('content-type')).to.equal('application/json; charset=utf-8')
       expect((await admin().fetch('HEAD', '/cluster/events')).status).to.equal(200)
       const { status, headers } = await admin().delete('/cluster/events')
       expect(status).to.equal(405)

@@ -4,7 +4,7 @@ import { describeError } from '../../base/errors.ts'
 import { parametersOf } from '../crud.ts'
 import { badRequest, notFound } from '../errors.ts'
 import { isStorable } from '../parameters.ts'
-import { send } from '../reply.ts'
+import { send, sendNothing } from '../reply.ts'
 import {
   count,
   jsonAnswer,
@@ -110,8 +110,7 @@ function positionsRoute(cluster: ClusterView): Route {
 function leaveRoutes(cluster: ClusterView): readonly Route[] {
   const forceLeave = async (ctx: RouterContext, name: string): Promise<void> => {
     if (!isStorable(name) || !(await cluster.forceLeave(name))) throw notFound()
-    ctx.status = 200
-    ctx.body = ''
+    sendNothing(ctx)
   }
   const summary = 'Makes a node leave for good'
   const answers = { 200: { description: 'It has left; this may be repeated' }, 404: 'No node has this name' }
@@ -156,8 +155,7 @@ function joinRoute(cluster: ClusterView): Route {
       await cluster.joinAt(address).catch((error) => {
         throw badRequest(describeError(error))
       })
-      ctx.status = 200
-      ctx.body = ''
+      sendNothing(ctx)
     },
   }
 }

@@ -15,7 +15,7 @@ import type { EventStreams } from '../event-streams.ts'
 import type { LogView } from '../log-view.ts'
 import type { PluginShapes } from '../plugin-shapes.ts'
 import { nodesTable, Redaction } from '../redaction.ts'
-import { send } from '../reply.ts'
+import { send, sendNothing } from '../reply.ts'
 import {
   count,
   headerParameter,
@@ -109,10 +109,7 @@ const ofAgents: Route = {
   summary: 'Does nothing; agents of 0.8 told their node here what had happened',
   body: { json: { type: 'object' }, form: { type: 'object' } },
   answers: { 200: { description: 'Nothing happened' } },
-  handle(ctx) {
-    ctx.status = 200
-    ctx.body = ''
-  },
+  handle: sendNothing,
 }
 
 const image = { type: ['object', 'null'], description: 'the row, secrets as `******`' }
