@@ -63,6 +63,8 @@ export interface RunningNode {
   readonly datastore: string
   /** Resolves once it has stopped, for whatever reason; rejects when something could not be released. */
   readonly stopped: Promise<void>
+  /** Whether, once it has stopped, a thread that nothing can end keeps the process from ending. */
+  readonly isHeldUp: boolean
   /** Stops it: at once with a short grace for open requests, or once they are done. */
   stop(how: 'stop' | 'quit'): void
 }
@@ -130,6 +132,10 @@ class Node implements RunningNode {
 
   get datastore(): string {
     return this.#datastore.description
+  }
+
+  get isHeldUp(): boolean {
+    return this.#workers.state.hanging > 0
   }
 
   async start(): Promise<void> {
@@ -273,6 +279,7 @@ class Node implements RunningNode {
       listen: { plain: config.proxy.listen, tls: config.proxy.listenSsl },
       catalog: this.#agent.catalog,
       countBatch: (asks) => this.#counters.count(asks),
+      standstillMaxMs: config.workerTimeoutMs,
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,
@@ -379,6 +386,7 @@ class Node implements RunningNode {
     this.#proxySetup = proxySetup
     this.#plugins = plugins
     this.#agent.keep(config.log)
+    this.#workers.limitStandstill(config.workerTimeoutMs)
     this.#admin.reload(this.#adminOptions())
     this.#surroundings.logger.scope('node').info('reloaded', changed)
     return changed
@@ -399,7 +407,7 @@ class Node implements RunningNode {
       uptimeMs: Math.round(systemClock.monotonic() - this.#startedAtMs),
       ready: this.#ready,
       position: this.#agent.position,
-      workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+      workers: this.#workers.state,
       listeners: this.#listeners,
       datastore: this.#datastore.description,
       datastoreAnswers: this.#agent.reachability.reachable,
@@ -429,7 +437,7 @@ class Node implements RunningNode {
       }),
       health: () => ({
         ready: this.#ready && this.#workers.running > 0,
-        workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+        workers: this.#workers.state,
         datastore: { reachable: this.#agent.reachability.reachable },
         position: this.#agent.position,
       }),

@@ -5,6 +5,7 @@ import { plugin as pluginEntity } from '../entities/plugin.ts'
 import { andThen, type KeyPair, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
 import { PluginMissing } from './errors.ts'
 import type { Answer, ProxyRequest } from './request.ts'
+import { Whereabouts } from './whereabouts.ts'
 
 const configured = pluginEntity.lookups[0] as Lookup
 
@@ -32,11 +33,16 @@ export class PluginChains {
   readonly #installed: ReadonlyMap<string, Installed>
   readonly #chains = new WeakMap<readonly Row[], Chain>()
 
-  /** Opens every plugin. Equal priorities keep the order of `plugins`. */
-  constructor(plugins: readonly Plugin[], host: PluginHost) {
+  /**
+   * Opens every plugin. Equal priorities keep the order of `plugins`.
+   * @param whereabouts  where it is noted which of them has the thread; default: where nobody looks
+   */
+  constructor(plugins: readonly Plugin[], host: PluginHost, whereabouts = new Whereabouts()) {
     const sorted = [...plugins].sort((a, b) => b.priority - a.priority)
-    const open = (plugin: Plugin) =>
-      plugin.open({ ...host, logger: host.logger.scope(`plugins/${plugin.name}`) })
+    const open = (plugin: Plugin) => {
+      const logger = host.logger.scope(`plugins/${plugin.name}`)
+      return whereabouts.follow(plugin.name, () => plugin.open({ ...host, logger }))
+    }
     this.#installed = new Map(
       sorted.map((plugin, order) => [plugin.name, { plugin, order, phases: open(plugin) }]),
     )
