@@ -82,6 +82,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 /** For queries in flight to be answered, when all who could want their answers have stopped. */
 const databaseStopMs = 2000
 
+/** As sysexits.h has it: an internal error. */
+const failedCode = 70
+/** In which a node that failed may still leave in order. */
+const failLimitMs = 10_000
+
 /** Of `memory_cache_size`: half for the node's own cache, half shared by the workers'. */
 const agentPart = 0.5
 
@@ -346,8 +351,17 @@ class Node implements RunningNode {
         if (this.#ready) this.#reload().catch((error) => logger.error('reload refused', { error }))
       },
       reopenLog: () => this.#log.reopen(),
+      failed: (error) => this.#fail(error),
     })
     this.#resources.add('signals', release)
+  }
+
+  /** Leaves as on a stop, so that nobody counts on this node, and ends for sure: whoever supervises it starts another. */
+  #fail(error: unknown): void {
+    this.#surroundings.logger.scope('node').error('an error that nobody handles ends the node', { error })
+    process.exitCode = failedCode
+    this.#surroundings.clock.after(failLimitMs, () => process.exit(failedCode))
+    this.stop('stop')
   }
 
   #listens(setting: string, address: Address): void {

@@ -1,4 +1,5 @@
-// Workers that a plugin holds up for good: named, ended and replaced, while the others serve.
+// Workers that a plugin holds up for good are named, ended and replaced, while the others serve; a main thread that breaks
+// leaves in order.
 import { execFileSync } from 'node:child_process'
 import { open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,6 +14,8 @@ import { root } from '../support/sources.ts'
 const holding = `
   import { execFileSync } from 'node:child_process'
   import { definePlugin } from ${JSON.stringify(join(root, 'src/plugins/plugin.ts'))}
+  import { isMainThread } from 'node:worker_threads'
+  if (isMainThread) process.on('SIGUSR2', () => { throw new Error('as asked') })
   const wait = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
   function turnForever() {
     for (;;) {}
@@ -32,7 +35,7 @@ const holding = `
     },
   })`
 
-describe('a node with a worker that hangs', () => {
+describe('a node that a plugin holds up or breaks', () => {
   let group: NodeGroup
   let node: NodeProcess
   let api: string
@@ -166,6 +169,15 @@ describe('a node with a worker that hangs', () => {
     await finish()
     expect(await held).to.equal('cut')
     await until(async () => (await node.ask('GET', '/health')).body.workers.hanging === 0)
+  })
+
+  it('leaves the cluster and ends with a code of its own after an error that nobody handles', async () => {
+    const other = await group.start({ custom_plugins: [join(node.dir, 'holding.mjs')], workers: 1 })
+    other.signal('SIGUSR2')
+    expect(await other.ended()).to.equal(70)
+    expect(other.output).to.match(/"message":"as asked".*an error that nobody handles ends the node/)
+    const members = (await node.ask('GET', '/cluster')).body.data as { status: string }[]
+    expect(members.map(({ status }) => status).sort()).to.deep.equal(['alive', 'left'])
   })
 
   it('ends when it is told to, although a worker cannot be ended', async () => {
