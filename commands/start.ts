@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core'
 import { systemClock } from '../src/base/clock.ts'
 import { describeError, TroopError } from '../src/base/errors.ts'
 import type { LoadedConfig } from '../src/config/config.ts'
+import type { RunningNode as StartedNode } from '../src/node/node.ts'
 import { launch, startTimeoutMs, tellLauncher } from './launch.ts'
 import { RunningNode } from './running-node.ts'
 import { timeoutFlag } from './timeout-flag.ts'
@@ -41,7 +42,7 @@ export class Start extends TroopCommand {
     const report = (line: string) => this.printer.line('info', line)
     const node = await startNode({ config, configPath: path, report, foreground: true })
     this.printer.line('ok', 'Started')
-    await node.stopped
+    await ended(node)
   }
 
   async #launch({ config, path }: LoadedConfig, timeoutMs: number): Promise<void> {
@@ -59,7 +60,7 @@ export class Start extends TroopCommand {
       const node = await startNode({ config, configPath: path, report, foreground: false })
       await tellLauncher({ kind: 'serving' })
       if (process.connected) process.disconnect()
-      await node.stopped
+      await ended(node)
     } catch (error) {
       const hint = error instanceof TroopError ? error.hint : undefined
       await tellLauncher({ kind: 'failed', message: describeError(error), hint })
@@ -71,4 +72,10 @@ export class Start extends TroopCommand {
     process.exitCode = 1
     this.printer.line('error', why)
   }
+}
+
+/** A thread that hangs in a call of the system would keep the process, and a supervisor waiting, for as long as it does. */
+async function ended(node: StartedNode): Promise<void> {
+  await node.stopped
+  if (node.isHeldUp) process.kill(process.pid, 'SIGKILL')
 }

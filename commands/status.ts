@@ -62,8 +62,12 @@ function details(status: NodeStatus): [string, string][] {
     ['pid', String(status.pid)],
     ['up for', `${Math.round(status.uptimeMs / 1000)} s`],
     ['position', String(status.position ?? 'not loaded')],
-    ['workers', `${status.workers.running} of ${status.workers.wanted}`],
+    ['workers', workersInWords(status.workers)],
     ['datastore', `${status.datastore}${status.datastoreAnswers ? '' : ', does not answer'}`],
     ...Object.entries(status.listeners),
   ]
+}
+
+function workersInWords({ running, wanted, hanging = 0 }: NodeStatus['workers']): string {
+  return `${running} of ${wanted}${hanging > 0 ? `, and ${hanging} that hang${hanging === 1 ? 's' : ''}` : ''}`
 }

@@ -1,6 +1,7 @@
 // What a node prints about itself: a constant sentence plus fields, one JSON object per line.
 // error = someone must act; warn = it healed itself, count it; info = the node's life story; debug = each event.
 import { pino } from 'pino'
+import { LineSink } from './line-sink.ts'
 
 export type LogFields = Readonly<Record<string, unknown>>
 
@@ -24,20 +25,27 @@ export interface LogFile {
 }
 
 /**
- * Opens a logger on a file, or on standard output.
+ * Opens a logger on a file, or on standard output. What a full disk does not take waits until it does, and the log says
+ * then how many lines there was no room for.
  * @param target  a path (created if missing, appended to) or 1 for standard output
  * @param level   lines below it are dropped
  */
 export function openLog(target: string | 1, level: LogLevel = 'info'): LogFile {
-  const destination = pino.destination({ dest: target, mkdir: true, sync: true })
-  const root = pino(
-    { level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
-    destination,
+  const sink = new LineSink(target, (dropped) =>
+    logger.error('log lines were dropped: they could not be written', { dropped }),
   )
+  const root = pino({ level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, sink)
+  const logger = fromPino(root)
   return {
-    logger: fromPino(root),
-    reopen: () => destination.reopen(),
-    flush: () => destination.flushSync(),
+    logger,
+    reopen: () => {
+      try {
+        sink.reopen()
+      } catch (error) {
+        logger.error('a new log file could not be begun, the old one goes on', { error })
+      }
+    },
+    flush: () => sink.flush(),
   }
 }
 

@@ -1,6 +1,6 @@
 // What can be seen of the other processes on this machine: by signal 0 everywhere, and on Linux in /proc (proc(5)).
 // `undefined` is "can't be seen": there is no /proc, or this user may not look.
-import type { BigIntStats } from 'node:fs'
+import { type BigIntStats, readFileSync, readlinkSync } from 'node:fs'
 import { lstat, readdir, readFile, stat } from 'node:fs/promises'
 import { codeOf } from './errors.ts'
 
@@ -37,6 +37,32 @@ export async function writesTo(pid: number, file: BigIntStats): Promise<boolean 
 /** Exact only for bigints: file systems that are laid over others set the upper bits of their inode numbers. */
 export function sameFile(a: BigIntStats, b: BigIntStats): boolean {
   return a.ino === b.ino && a.dev === b.dev
+}
+
+/** What the system did with a thread of this process since that began. */
+export interface ThreadTimes {
+  readonly ranMs: number
+  /** It could have run, and there was no processor for it. */
+  readonly queuedMs: number
+}
+
+/** By which `threadTimes` finds the thread that asks. */
+export function ownThread(): string | undefined {
+  try {
+    return readlinkSync('/proc/thread-self')
+  } catch {
+    return undefined
+  }
+}
+
+/** Read at once, in some microseconds: who asks may not wait for the threads that others keep busy with files. */
+export function threadTimes(thread: string): ThreadTimes | undefined {
+  try {
+    const [ran, queued] = readFileSync(`/proc/${thread}/schedstat`, 'utf8').split(' ')
+    return { ranMs: Number(ran) / 1e6, queuedMs: Number(queued) / 1e6 }
+  } catch {
+    return undefined
+  }
 }
 
 function exists(pid: number): boolean {

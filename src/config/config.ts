@@ -15,6 +15,8 @@ interface Pacing {
 export interface Config {
   readonly workingDir: string
   readonly workers: number
+  /** For how long a worker may stand still; 0 for ever. */
+  readonly workerTimeoutMs: number
   readonly customPlugins: readonly string[]
   readonly memoryCacheSizeMb: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -219,6 +221,7 @@ function configFrom(values: Values, embedded: boolean): Config {
   return {
     workingDir: values.working_dir,
     workers,
+    workerTimeoutMs: values.worker_timeout,
     customPlugins: values.custom_plugins,
     memoryCacheSizeMb: values.memory_cache_size,
     logLevel: values.log_level as Config['logLevel'],
@@ -345,6 +348,15 @@ function contradictions({ values }: Loaded): Fault[] {
       property: absent,
       reason: `must be given when ${present} is`,
       remedy: 'give both or neither',
+    })
+  }
+  const timeout = values.worker_timeout
+  if (timeout > 0 && timeout < 1000) {
+    faults.push({
+      property: 'worker_timeout',
+      reason: 'must be at least 1s: a worker may stand still for less when it collects garbage',
+      value: formatDuration(timeout),
+      remedy: 'set it to 1s or more, or to 0ms to switch it off',
     })
   }
   if (values['cluster.on_stale'] === 'refuse' && values['cluster.max_staleness'] === undefined) {

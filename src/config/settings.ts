@@ -75,6 +75,13 @@ export const settings = {
     reload: false,
     help: 'Threads that serve proxied traffic. More use more cores and memory: each has a cache of its own.',
   },
+  worker_timeout: {
+    type: 'duration',
+    default: '10s',
+    minimum: '0ms',
+    reload: true,
+    help: 'A worker that stands still for so long, in a loop of a plugin that does not end or in a call that does not return, is ended with its connections and replaced; the log names the plugin. `0ms` never does that. Shorter gives the other clients of a worker less to wait for, and ends plugins that compute for long; at least 1s.',
+  },
   custom_plugins: {
     type: 'list',
     default: [],

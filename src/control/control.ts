@@ -18,7 +18,8 @@ export const nodeStatus = z.object({
   ready: z.boolean(),
   /** What it has applied of the log; null before its first load. */
   position: z.int().nullable(),
-  workers: z.object({ running: z.int(), wanted: z.int() }),
+  /** `hanging` are threads that nothing can end; they keep their connections. */
+  workers: z.object({ running: z.int(), wanted: z.int(), hanging: z.int().exactOptional() }),
   /** The addresses it listens on, as bound, by the names of their settings. */
   listeners: z.record(z.string(), z.string()),
   /** Where its data is, without secrets. */

@@ -18,7 +18,13 @@ export interface Snapshot {
   readonly name: string
   readonly uptimeMs: number
   readonly proxy: Counters
-  readonly workers: { readonly running: number; readonly wanted: number; readonly deaths: number }
+  readonly workers: {
+    readonly running: number
+    readonly wanted: number
+    readonly hanging: number
+    readonly deaths: number
+    readonly hangs: number
+  }
   /** The node's own (L2), and the sum of its workers' (L1). */
   readonly caches: { readonly node: CacheCounters; readonly workers: CacheCounters }
   /** Null before the first load. */
@@ -334,7 +340,17 @@ export const familyGroups: readonly FamilyGroup[] = [
       gauge('uptime_seconds', 'Since the node began to start.', ({ uptimeMs }) => uptimeMs / 1000),
       gauge('workers_running', 'Threads that serve traffic.', ({ workers }) => workers.running),
       gauge('workers_wanted', 'Threads that should.', ({ workers }) => workers.wanted),
+      gauge(
+        'workers_hanging',
+        'Threads that hang where nothing can end them. Each keeps its connections, and gets a part of the new ones.',
+        ({ workers }) => workers.hanging,
+      ),
       counter('worker_deaths_total', 'Threads that died and were replaced.', ({ workers }) => workers.deaths),
+      counter(
+        'worker_hangs_total',
+        'Those of them that stood still for longer than `worker_timeout`, and were ended.',
+        ({ workers }) => workers.hangs,
+      ),
       histogram(
         ['thread'],
         'event_loop_delay_seconds',

@@ -53,7 +53,7 @@ export class Metrics {
       name: cluster.name,
       uptimeMs: clock.monotonic() - startedAtMs,
       proxy: workers.counters(),
-      workers: { running: workers.running, wanted: workers.wanted, deaths: workers.deaths },
+      workers: { ...workers.state, deaths: workers.deaths, hangs: workers.hangs },
       caches: { node: catalog.counters, workers: workers.cacheCounters() },
       applied: agent.position,
       head: cluster.headPosition,

@@ -63,6 +63,8 @@ export interface RunningNode {
   readonly datastore: string
   /** Resolves once it has stopped, for whatever reason; rejects when something could not be released. */
   readonly stopped: Promise<void>
+  /** Whether, once it has stopped, a thread that nothing can end keeps the process from ending. */
+  readonly isHeldUp: boolean
   /** Stops it: at once with a short grace for open requests, or once they are done. */
   stop(how: 'stop' | 'quit'): void
 }
@@ -79,6 +81,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
 /** For queries in flight to be answered, when all who could want their answers have stopped. */
 const databaseStopMs = 2000
+
+/** As sysexits.h has it: an internal error. */
+const failedCode = 70
+/** In which a node that failed may still leave in order. */
+const failLimitMs = 10_000
 
 /** Of `memory_cache_size`: half for the node's own cache, half shared by the workers'. */
 const agentPart = 0.5
@@ -132,6 +139,10 @@ class Node implements RunningNode {
 
   get datastore(): string {
     return this.#datastore.description
+  }
+
+  get isHeldUp(): boolean {
+    return this.#workers.state.hanging > 0
   }
 
   async start(): Promise<void> {
@@ -277,6 +288,7 @@ class Node implements RunningNode {
       listen: { plain: config.proxy.listen, tls: config.proxy.listenSsl },
       catalog: this.#agent.catalog,
       countBatch: (asks) => this.#counters.count(asks),
+      standstillMaxMs: config.workerTimeoutMs,
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,
@@ -347,8 +359,17 @@ class Node implements RunningNode {
         if (this.#ready) this.#reload().catch((error) => logger.error('reload refused', { error }))
       },
       reopenLog: () => this.#log.reopen(),
+      failed: (error) => this.#fail(error),
     })
     this.#resources.add('signals', release)
+  }
+
+  /** Leaves as on a stop, so that nobody counts on this node, and ends for sure: whoever supervises it starts another. */
+  #fail(error: unknown): void {
+    this.#surroundings.logger.scope('node').error('an error that nobody handles ends the node', { error })
+    process.exitCode = failedCode
+    this.#surroundings.clock.after(failLimitMs, () => process.exit(failedCode))
+    this.stop('stop')
   }
 
   #listens(setting: string, address: Address): void {
@@ -390,6 +411,7 @@ class Node implements RunningNode {
     this.#adminPair = adminPair
     this.#plugins = plugins
     this.#agent.keep(config.log)
+    this.#workers.limitStandstill(config.workerTimeoutMs)
     this.#admin.reload(this.#adminOptions(), adminPair)
     this.#surroundings.logger.scope('node').info('reloaded', changed)
     return changed
@@ -410,7 +432,7 @@ class Node implements RunningNode {
       uptimeMs: Math.round(systemClock.monotonic() - this.#startedAtMs),
       ready: this.#ready,
       position: this.#agent.position,
-      workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+      workers: this.#workers.state,
       listeners: this.#listeners,
       datastore: this.#datastore.description,
       datastoreAnswers: this.#agent.reachability.reachable,
@@ -440,7 +462,7 @@ class Node implements RunningNode {
       }),
       health: () => ({
         ready: this.#ready && this.#workers.running > 0,
-        workers: { running: this.#workers.running, wanted: this.#workers.wanted },
+        workers: this.#workers.state,
         datastore: { reachable: this.#agent.reachability.reachable },
         position: this.#agent.position,
       }),

@@ -9,6 +9,8 @@ export interface SignalHandlers {
   reload(): void
   /** Start a new log file after the old one was moved away: SIGUSR1. */
   reopenLog(): void
+  /** Nobody handles an error of the main thread: what it was about to do is not done, and nothing here can be relied on. */
+  failed(error: unknown): void
 }
 
 /** Handles the signals until the returned function is called. */
@@ -21,7 +23,9 @@ export function handleSignals(handlers: SignalHandlers): () => void {
     ['SIGUSR1', handlers.reopenLog],
   ]
   for (const [signal, handler] of bindings) process.on(signal, handler)
+  process.on('uncaughtException', handlers.failed)
   return () => {
+    process.off('uncaughtException', handlers.failed)
     for (const [signal, handler] of bindings) process.off(signal, handler)
   }
 }

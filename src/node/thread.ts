@@ -45,6 +45,8 @@ export interface WorkerCounts {
 export interface WorkerSetup {
   readonly catalog: LinkEnd
   readonly counts: WorkerCounts
+  /** Where it notes which plugin has which request, see proxy/whereabouts.ts. */
+  readonly whereabouts: SharedArrayBuffer
   readonly counting: CountingSetup
   /** Bound on this worker's own cache (L1), in bytes of estimated size. */
   readonly cacheBytes: number
@@ -83,8 +85,8 @@ export type ToWorker =
 export type Answer = 'ready' | 'listening' | 'reloaded' | 'closed'
 
 export type FromWorker =
-  /** Said once by itself: seeded and able to serve. */
-  | { readonly kind: 'ready' }
+  /** Said once by itself: seeded and able to serve. `thread` as in base/process.ts. */
+  | { readonly kind: 'ready'; readonly thread: string | undefined }
   | { readonly kind: 'listening'; readonly addresses: ProxyAddresses }
   | { readonly kind: 'reloaded' }
   | { readonly kind: 'closed' }

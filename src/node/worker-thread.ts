@@ -2,12 +2,17 @@
 import type { HeapInfo } from 'node:v8'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { type Clock, within } from '../base/clock.ts'
+import { Histogram } from '../base/histogram.ts'
 import type { Logger } from '../base/logger.ts'
+import { loopDelayBoundsMs } from '../base/loop-delay.ts'
+import { threadTimes } from '../base/process.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
 import { AgentLink, openLink } from '../catalog/link.ts'
+import { type Whereabout, Whereabouts, whereaboutsBytes } from '../proxy/whereabouts.ts'
 import type { CountBatch } from './counters/batch.ts'
 import { serveCounting } from './counters/counting-link.ts'
 import { WorkerFailed } from './errors.ts'
+import { stackOf } from './stack.ts'
 import type {
   Answer,
   CountingSetup,
@@ -18,10 +23,11 @@ import type {
   WorkerLine,
   WorkerSetup,
 } from './thread.ts'
+import type { Sight, Watched } from './watchdog.ts'
 
 export interface WorkerThreadOptions {
   readonly catalog: AgentCatalog
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counting'>
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counting' | 'whereabouts'>
   /** How it counts requests, for this node and for all of them. */
   readonly counting: Omit<CountingSetup, 'port'> & { readonly countBatch: CountBatch }
   readonly clock: Clock
@@ -37,10 +43,12 @@ interface Question {
 /** Loading plugins and a first seed of 100,000 APIs take seconds on a busy machine. */
 const prepareLimitMs = 60_000
 const openLimitMs = 10_000
-/** The thread is interrupted for it; one that does not come to it in this time stands still outside of JavaScript. */
-const heapLimitMs = 1000
+/** The thread is interrupted; one that does not come to it in this time stands still outside of JavaScript. */
+const interruptLimitMs = 1000
+/** For which it is looked at what it executes: some tens of samples. */
+const profileMs = 50
 
-export class WorkerThread {
+export class WorkerThread implements Watched {
   /** Resolves when the thread has ended, with the error that ended it if there was one. */
   readonly ended: Promise<unknown>
   readonly #options: WorkerThreadOptions
@@ -48,6 +56,11 @@ export class WorkerThread {
   readonly #link: AgentLink
   readonly #ready: Promise<FromWorker>
   readonly #questions: Question[] = []
+  readonly #beats: Histogram
+  readonly #whereabouts: Whereabouts
+  /** By which the system knows it. */
+  #name: string | undefined
+  #listens = false
 
   constructor(options: WorkerThreadOptions) {
     const { catalog, setup, logger } = options
@@ -56,9 +69,13 @@ export class WorkerThread {
     const { agent, worker } = openLink()
     const counting = new MessageChannel()
     serveCounting(counting.port1, countBatch)
+    const whereabouts = new SharedArrayBuffer(whereaboutsBytes)
+    this.#whereabouts = new Whereabouts(whereabouts)
+    this.#beats = new Histogram(loopDelayBoundsMs, new Float64Array(setup.counts.loopDelay))
     const workerData: WorkerSetup = {
       ...setup,
       catalog: worker,
+      whereabouts,
       counting: { ...shared, port: counting.port2 },
     }
     // The file is .ts from a checkout and .js in the package, like this one.
@@ -81,12 +98,14 @@ export class WorkerThread {
 
   /** Resolves once it could serve. @throws {WorkerFailed} */
   async prepared(): Promise<void> {
-    await this.#limit(this.#ready, prepareLimitMs, 'get ready')
+    const message = await this.#limit(this.#ready, prepareLimitMs, 'get ready')
+    this.#name = (message as Extract<FromWorker, { kind: 'ready' }>).thread
   }
 
   /** Listens; resolves with the addresses as bound. @throws {WorkerFailed} */
   async open(listen: ProxyAddresses): Promise<ProxyAddresses> {
     const message = await this.#limit(this.#ask({ kind: 'open', listen }, 'listening'), openLimitMs, 'listen')
+    this.#listens = true
     return (message as Extract<FromWorker, { kind: 'listening' }>).addresses
   }
 
@@ -102,10 +121,38 @@ export class WorkerThread {
 
   /** What its heap holds. @throws {WorkerFailed} */
   heap(): Promise<HeapInfo> {
-    return this.#limit(this.#thread.getHeapStatistics(), heapLimitMs, 'tell its heap')
+    return this.#limit(this.#thread.getHeapStatistics(), interruptLimitMs, 'tell its heap')
   }
 
-  /** Ends the thread, whatever it does. */
+  /** Whether it serves; before that it may take long over what it loads. */
+  get listens(): boolean {
+    return this.#listens
+  }
+
+  sight(): Sight {
+    return {
+      beats: this.#beats.count,
+      times: this.#name === undefined ? undefined : threadTimes(this.#name),
+    }
+  }
+
+  /** Which plugin had it last, and for what. */
+  whereabout(): Whereabout | undefined {
+    return this.#whereabouts.read()
+  }
+
+  /** What it executes now; undefined when that is no JavaScript, or it has ended. */
+  async stack(): Promise<readonly string[] | undefined> {
+    try {
+      const profile = await this.#limit(this.#thread.startCpuProfile(), interruptLimitMs, 'show its stack')
+      await this.#options.clock.sleep(profileMs)
+      return stackOf(await this.#limit(profile.stop(), interruptLimitMs, 'show its stack'))
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Ends the thread, whatever it does; a call outside of JavaScript is waited for. */
   async terminate(): Promise<void> {
     this.#link.close()
     await this.#thread.terminate()

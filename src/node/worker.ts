@@ -6,6 +6,7 @@ import { describeError, TroopError } from '../base/errors.ts'
 import { Histogram } from '../base/histogram.ts'
 import type { Logger } from '../base/logger.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
+import { ownThread } from '../base/process.ts'
 import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import type { Counters } from '../plugins/plugin.ts'
@@ -18,6 +19,7 @@ import { Names } from '../proxy/outbound/names.ts'
 import { Trust } from '../proxy/outbound/trust.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
+import { Whereabouts } from '../proxy/whereabouts.ts'
 import { ClusterCounters } from './counters/cluster-counters.ts'
 import { countingOver } from './counters/counting-link.ts'
 import { LocalCounters } from './counters/local-counters.ts'
@@ -130,6 +132,7 @@ class ProxyWorker {
       minPositionWaitMs,
       version: this.#setup.version,
       counters: this.#counters,
+      whereabouts: new Whereabouts(this.#setup.whereabouts),
       logger,
       clock: systemClock,
     })
@@ -169,5 +172,5 @@ parentPort?.on('message', (message: ToWorker) => {
 })
 void answer('ready', async () => {
   await worker.prepare()
-  return { kind: 'ready' }
+  return { kind: 'ready', thread: ownThread() }
 })

@@ -4,6 +4,7 @@ import { backoffMs } from '../base/backoff.ts'
 import { within } from '../base/clock.ts'
 import { Counts, sumOf } from '../base/counts.ts'
 import { Histogram } from '../base/histogram.ts'
+import type { LogFields, Logger } from '../base/logger.ts'
 import { loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { type CacheCounters, cacheCounterNames } from '../cache/cache.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
@@ -13,6 +14,7 @@ import { localCountersBuffer, releaseLocks } from './counters/local-counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
 import type { ProxyAddresses, ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
+import { type StoodStill, Watchdog } from './watchdog.ts'
 import { WorkerThread } from './worker-thread.ts'
 
 export interface WorkersOptions {
@@ -21,7 +23,9 @@ export interface WorkersOptions {
   readonly catalog: AgentCatalog
   /** Counts requests for all nodes. */
   readonly countBatch: CountBatch
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting'>
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting' | 'whereabouts'>
+  /** For how long one may stand still before it is replaced; 0 for ever. */
+  readonly standstillMaxMs: number
   readonly surroundings: Surroundings
 }
 
@@ -33,8 +37,15 @@ interface Seat {
   /** Of `counts.proxy`. */
   readonly counters: Counters
   thread: WorkerThread | undefined
+  bornAt: number
   /** Threads that died soon after they were made, one after the other. */
   failures: number
+}
+
+export interface WorkersState {
+  readonly running: number
+  readonly wanted: number
+  readonly hanging: number
 }
 
 /** A worker that dies at once, again and again, is not to take the machine with it. */
@@ -43,6 +54,8 @@ const replacement = { firstMs: 100, mostMs: 5000 }
 const livedLongMs = 10_000
 /** Beyond the grace that open requests get; a worker that takes longer is stuck. */
 const closeLimitMs = 3000
+/** To end a thread is a matter of milliseconds, unless it waits outside of JavaScript. */
+const endLimitMs = 2000
 
 export class Workers {
   readonly #options: WorkersOptions
@@ -51,14 +64,24 @@ export class Workers {
   readonly #localCounters = localCountersBuffer()
   #proxy: ProxySetup
   #addresses: ProxyAddresses
+  readonly #watchdog: Watchdog<WorkerThread>
+  /** Threads that were told to end and can't: they wait in a call of the system. */
+  readonly #hanging = new Set<WorkerThread>()
   #closing = false
   #deaths = 0
+  #hangs = 0
 
   constructor(options: WorkersOptions) {
     this.#options = options
     this.#proxy = options.setup.proxy
     this.#addresses = options.listen
     this.#seats = Array.from({ length: options.count }, (_, i) => makeSeat(i + 1))
+    this.#watchdog = new Watchdog({
+      clock: options.surroundings.clock,
+      limitMs: options.standstillMaxMs,
+      threads: () => this.#threads().filter(({ listens }) => listens),
+      onStuck: (thread, stood) => void this.#giveUp(thread, stood),
+    })
   }
 
   /** Starts all; resolves once each of them listens. @throws {WorkerFailed} */
@@ -69,10 +92,12 @@ export class Workers {
     const [first, ...others] = threads
     if (first) this.#addresses = await first.open(this.#options.listen)
     await Promise.all(others.map((thread) => thread.open(this.#addresses)))
+    this.#watchdog.start()
   }
 
-  get wanted(): number {
-    return this.#seats.length
+  /** How many there are and should be, and those that hang, can't be ended, and keep their connections. */
+  get state(): WorkersState {
+    return { running: this.running, wanted: this.#seats.length, hanging: this.#hanging.size }
   }
 
   /** Where they listen, as bound. */
@@ -84,9 +109,19 @@ export class Workers {
     return this.#seats.filter(({ thread }) => thread !== undefined).length
   }
 
-  /** Those that ended without being told to. */
+  /** Those that ended without being told to, or hung. */
   get deaths(): number {
     return this.#deaths
+  }
+
+  /** Those that stood still for too long. */
+  get hangs(): number {
+    return this.#hangs
+  }
+
+  /** For how long a thread may stand still from now on; 0 for ever. */
+  limitStandstill(ms: number): void {
+    this.#watchdog.limit(ms)
   }
 
   /** The sum over all workers, those that are gone included; so are the next three. */
@@ -134,13 +169,14 @@ export class Workers {
   /** Gives open requests a short grace, and ends all threads, those that do not answer as well. */
   async stop(): Promise<void> {
     this.#closing = true
-    const { clock, logger } = this.#options.surroundings
+    const { clock } = this.#options.surroundings
     const closed = Promise.all(this.#threads().map((thread) => thread.close(true).catch(() => undefined)))
     const stuck = () => new WorkerFailed(`a worker thread did not close within ${closeLimitMs / 1000} s`)
     await within(clock, closeLimitMs, closed, stuck).catch((error) => {
-      logger.scope('node').warn('a worker is ended by force', { error })
+      this.#logger.warn('a worker is ended by force', { error })
     })
-    await Promise.all(this.#threads().map((thread) => thread.terminate()))
+    this.#watchdog.stop()
+    await Promise.all([...this.#threads(), ...this.#hanging].map((thread) => this.#end(thread)))
   }
 
   #sum(of: keyof WorkerCounts): Float64Array {
@@ -163,22 +199,29 @@ export class Workers {
       logger,
     })
     seat.thread = thread
-    const born = clock.monotonic()
+    seat.bornAt = clock.monotonic()
     void thread.ended.then((error) => {
-      seat.thread = undefined
-      seat.counters.clearHeld()
-      releaseLocks(this.#localCounters, owner)
-      if (this.#closing) return
-      this.#deaths++
-      logger.scope('node').error('a worker died and is replaced', { error })
-      seat.failures = clock.monotonic() - born > livedLongMs ? 0 : seat.failures + 1
-      void this.#replace(seat)
+      this.#hanging.delete(thread)
+      if (seat.thread !== thread) return
+      if (!this.#closing) this.#logger.error('a worker died and is replaced', { ...described(seat), error })
+      this.#vacate(seat, clock.monotonic() - seat.bornAt)
     })
     return thread
   }
 
+  /** @param livedMs  for how long the thread that was there did its work */
+  #vacate(seat: Seat, livedMs: number): void {
+    seat.thread = undefined
+    seat.counters.clearHeld()
+    releaseLocks(this.#localCounters, seat.number)
+    if (this.#closing) return
+    this.#deaths++
+    seat.failures = livedMs > livedLongMs ? 0 : seat.failures + 1
+    void this.#replace(seat)
+  }
+
   async #replace(seat: Seat): Promise<void> {
-    const { clock, random, logger } = this.#options.surroundings
+    const { clock, random } = this.#options.surroundings
     const { failures } = seat
     if (failures > 0) await clock.sleep(backoffMs(failures - 1, replacement, random))
     if (this.#closing) return
@@ -187,12 +230,60 @@ export class Workers {
       await thread.prepared()
       if (this.#closing) return
       await thread.open(this.#addresses)
-      logger.scope('node').info('a worker was replaced')
+      this.#logger.info('a worker was replaced', { worker: seat.number })
     } catch (error) {
-      logger.scope('node').error('a worker could not be replaced yet', { error })
+      this.#logger.error('a worker could not be replaced yet', { worker: seat.number, error })
       await thread.terminate()
     }
   }
+
+  /** Replaces a thread that stands still, unless it moves again by the time that it is known where it stands. */
+  async #giveUp(thread: WorkerThread, { ms, ran }: StoodStill): Promise<void> {
+    const seat = this.#seats.find((seat) => seat.thread === thread)
+    if (!seat) return
+    const { beats } = thread.sight()
+    const stack = await thread.stack()
+    const fields = { ...described(seat), stoodStillMs: Math.round(ms), busy: ran, stack }
+    if (seat.thread !== thread) return
+    if (thread.sight().beats !== beats) {
+      this.#logger.warn('a worker stood still for long, and goes on', fields)
+      return
+    }
+    this.#hangs++
+    this.#logger.error('a worker hangs and is replaced', fields)
+    // It died when it came to stand still, however long that was watched.
+    const livedMs = this.#options.surroundings.clock.monotonic() - seat.bornAt - ms
+    seat.thread = undefined
+    await this.#end(thread)
+    this.#vacate(seat, livedMs)
+  }
+
+  /** Ends a thread, or leaves one that can't be ended to itself: it does nothing any more once its call returns. */
+  async #end(thread: WorkerThread): Promise<void> {
+    const endless = () => new WorkerFailed('it waits in a call of the system, which nothing can end')
+    await within(this.#options.surroundings.clock, endLimitMs, thread.terminate(), endless).catch((error) => {
+      this.#hanging.add(thread)
+      this.#logger.error(
+        'a worker that hangs cannot be ended: it keeps its connections until its call returns',
+        {
+          where: thread.whereabout(),
+          error,
+        },
+      )
+    })
+  }
+
+  get #logger(): Logger {
+    return this.#options.surroundings.logger.scope('node')
+  }
+}
+
+/** Which worker, and what had it: the plugin that it is in, or that had it last. */
+function described({ number, thread }: Seat): LogFields {
+  const where = thread?.whereabout()
+  if (!where) return { worker: number }
+  const { inside, ...last } = where
+  return inside ? { worker: number, ...last } : { worker: number, last }
 }
 
 function makeSeat(number: number): Seat {
@@ -202,7 +293,7 @@ function makeSeat(number: number): Seat {
     loopDelay: sharedNumbers(Histogram.lengthFor(loopDelayBoundsMs)),
   }
   const counters = new Counters(new Float64Array(counts.proxy))
-  return { number, counts, counters, thread: undefined, failures: 0 }
+  return { number, counts, counters, thread: undefined, bornAt: 0, failures: 0 }
 }
 
 function sharedNumbers(count: number): SharedArrayBuffer {

@@ -6,6 +6,7 @@ import { plugin as pluginEntity } from '../entities/plugin.ts'
 import { andThen, type KeyPair, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
 import { PluginFailed, PluginMissing } from './errors.ts'
 import type { Answer, ProxyRequest } from './request.ts'
+import { Whereabouts } from './whereabouts.ts'
 
 const configured = pluginEntity.lookups[0] as Lookup
 
@@ -35,15 +36,17 @@ export class PluginChains {
 
   /**
    * Opens every plugin. Equal priorities keep the order of `plugins`.
+   * @param whereabouts  where it is noted which of them has the thread; default: where nobody looks
    * @throws {PluginFailed} of one that can't be opened; the others are closed again
    */
-  constructor(plugins: readonly Plugin[], host: PluginHost) {
+  constructor(plugins: readonly Plugin[], host: PluginHost, whereabouts = new Whereabouts()) {
     const sorted = [...plugins].sort((a, b) => b.priority - a.priority)
     const installed = new Map<string, Installed>()
     this.#installed = installed
     for (const [order, plugin] of sorted.entries()) {
+      const logger = host.logger.scope(`plugins/${plugin.name}`)
       try {
-        const phases = plugin.open({ ...host, logger: host.logger.scope(`plugins/${plugin.name}`) })
+        const phases = whereabouts.follow(plugin.name, () => plugin.open({ ...host, logger }))
         installed.set(plugin.name, { plugin, order, phases })
       } catch (error) {
         // Those before it are open already, and nobody gets hold of them.

@@ -17,6 +17,7 @@ import { PluginChains } from './phases.ts'
 import { Repeats } from './repeats.ts'
 import { Resolver } from './resolver.ts'
 import type { Router } from './router.ts'
+import type { Whereabouts } from './whereabouts.ts'
 
 export interface ProxyOptions {
   readonly catalog: Catalog
@@ -36,6 +37,8 @@ export interface ProxyOptions {
   readonly version: string
   /** Where `routed` is counted; see counters.ts. */
   readonly counters: Float64Array
+  /** Where it is noted which plugin has which request, see whereabouts.ts. Default: nowhere that anybody looks. */
+  readonly whereabouts?: Whereabouts | undefined
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -62,7 +65,7 @@ export function createProxy(options: ProxyOptions): Gateway {
   const admission = new Admission({
     ...{ catalog, clientAddress, trustedIps, minPositionWaitMs, freshness, clock },
   })
-  const chains = new PluginChains(options.plugins, options.host)
+  const chains = new PluginChains(options.plugins, options.host, options.whereabouts)
   const certificates = new Certificates({ catalog, router, chains })
   const passages = new OpenPassages()
   const parts: PassageParts = {

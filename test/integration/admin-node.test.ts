@@ -408,7 +408,7 @@ describe('an Admin API', () => {
       let ready = true
       const health = () => ({
         ready,
-        workers: { running: 1, wanted: 2 },
+        workers: { running: 1, wanted: 2, hanging: 0 },
         datastore: { reachable: false },
         position: 3,
       })
@@ -417,7 +417,7 @@ describe('an Admin API', () => {
         status: 200,
         body: {
           ready: true,
-          workers: { running: 1, wanted: 2 },
+          workers: { running: 1, wanted: 2, hanging: 0 },
           datastore: { reachable: false },
           position: 3,
         },

@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -113,6 +114,20 @@ describe('file-log', () => {
       expect(await numbers(later)).deep.equal([10])
       // All of them are told in the end.
       expect(lines.map(({ fields }) => fields.dropped)).deep.equal([1, 8])
+    })
+
+    it('a full disk costs records, is said, and takes them again once there is room', async function () {
+      if (!existsSync('/dev/full')) this.skip()
+      await symlink('/dev/full', path)
+      log(1)
+      while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(lines[0]?.fields).include({ path, dropped: 1 })
+      expect(lines[0]?.fields.error).include({ code: 'ENOSPC' })
+      await rm(path)
+      now += 10_000
+      log(2)
+      await phases.stop?.()
+      expect(await numbers()).deep.equal([2])
     })
 
     it('what exceeds the queue is dropped and counted, not kept', async () => {

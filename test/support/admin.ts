@@ -136,7 +136,7 @@ const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
   countNodes: async () => 1,
   health: () => ({
     ready: true,
-    workers: { running: 2, wanted: 2 },
+    workers: { running: 2, wanted: 2, hanging: 0 },
     datastore: { reachable: true },
     position: 7,
   }),

@@ -32,10 +32,16 @@ export class ManualClock implements Clock {
     const until = this.#nowMs + ms
     for (let due = this.#due(until); due; due = this.#due(until)) {
       this.#timers.delete(due)
-      this.#nowMs = due.atMs
+      this.#nowMs = Math.max(this.#nowMs, due.atMs)
       due.call()
     }
     this.#nowMs = until
+  }
+
+  /** Moves on as it does for a process that is stopped: what falls due in between is late, and called when it goes on. */
+  hold(ms: number): void {
+    this.#nowMs += ms
+    this.advance(0)
   }
 
   #due(until: number) {

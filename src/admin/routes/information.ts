@@ -38,7 +38,8 @@ export interface Information {
 export interface Health {
   /** It has loaded, and is not leaving. Says nothing of the datastore: what is known is served without it. */
   readonly ready: boolean
-  readonly workers: { readonly running: number; readonly wanted: number }
+  /** `hanging` are threads that nothing can end; they keep their connections. */
+  readonly workers: { readonly running: number; readonly wanted: number; readonly hanging: number }
   readonly datastore: { readonly reachable: boolean }
   /** What is applied of the log; null before the first load. */
   readonly position: number | null

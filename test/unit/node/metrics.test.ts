@@ -18,7 +18,7 @@ const snapshot: Snapshot = {
   name: 'node-1',
   uptimeMs: 1500,
   proxy: new Counters(),
-  workers: { running: 1, wanted: 2, deaths: 3 },
+  workers: { running: 1, wanted: 2, hanging: 0, deaths: 3, hangs: 1 },
   caches: { node: { ...cache, hits: 4 }, workers: { ...cache, hits: 5 } },
   applied: 7,
   head: 9,
