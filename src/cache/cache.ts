@@ -19,10 +19,14 @@ export interface CacheOptions {
   readonly counters?: Float64Array | undefined
 }
 
-/** For status pages. All but the last two, which say what is held, only ever rise. */
+/**
+ * For status pages. All but the last two, which say what is held, only ever rise. `absences` are those of the misses that
+ * needed no asking.
+ */
 export const cacheCounterNames = [
   'hits',
   'misses',
+  'absences',
   'fills',
   'refusedByFloor',
   'evictions',
@@ -93,6 +97,11 @@ export class Cache<T> {
     this.#counts.add('hits')
     this.#keepRecent(key, held)
     return held
+  }
+
+  /** What was just missed is known not to exist, though no entry says so. */
+  countAbsence(): void {
+    this.#counts.add('absences')
   }
 
   /** As `get`, for an onlooker: counts nothing and keeps nothing from being evicted. */

@@ -12,6 +12,7 @@ export interface Config {
   readonly workers: number
   readonly customPlugins: readonly string[]
   readonly memoryCacheSizeMb: number
+  readonly filterKeysMax: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly proxy: {
     readonly listen: Address
@@ -199,6 +200,7 @@ function configFrom(values: Values, embedded: boolean): Config {
     workers,
     customPlugins: values.custom_plugins,
     memoryCacheSizeMb: values.memory_cache_size,
+    filterKeysMax: values.filter_keys_max,
     logLevel: values.log_level as Config['logLevel'],
     proxy: {
       listen: values.proxy_listen,

@@ -89,6 +89,14 @@ export const settings = {
     reload: false,
     help: 'Memory for cached entities, by estimated size. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
   },
+  filter_keys_max: {
+    type: 'number',
+    default: 10_000_000,
+    minimum: 0,
+    whole: true,
+    reload: false,
+    help: 'A node knows the keys of all credentials, so that a key which clients make up costs no read of the datastore. Up to this many, 9 to 15 bytes each, besides `memory_cache_size`; with more of them, or with 0, made-up keys are read again.',
+  },
   log_level: {
     type: 'text',
     default: 'info',

@@ -55,6 +55,7 @@ export class Metrics {
       proxy: workers.counters(),
       workers: { running: workers.running, wanted: workers.wanted, deaths: workers.deaths },
       caches: { node: catalog.counters, workers: workers.cacheCounters() },
+      filter: catalog.filter,
       applied: agent.position,
       head: cluster.headPosition,
       freshnessMs: cluster.freshnessMs,
