@@ -87,7 +87,7 @@ export const settings = {
     unit: 'MB',
     minimum: 32,
     reload: false,
-    help: 'Memory for cached entities, by estimated size. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
+    help: 'Memory for cached entities, by estimated size: half for the cache that the node has for all its workers, half shared equally by the caches of the workers. An entry larger than a tenth of a cache is not kept there. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
   },
   filter_keys_max: {
     type: 'number',

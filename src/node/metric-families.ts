@@ -161,6 +161,12 @@ export const familyGroups: readonly FamilyGroup[] = [
         'Entries dropped for want of room.',
         ({ evictions }) => evictions,
       ),
+      ofCaches(
+        counters,
+        'oversized_total',
+        'Entries not kept, since each was more than a tenth of its cache.',
+        ({ oversized }) => oversized,
+      ),
       ofCaches(gauges, 'entries', 'Entries held.', ({ entries }) => entries),
       ofCaches(gauges, 'bytes', 'Estimated size of the entries.', ({ bytes }) => bytes),
       counter(
