@@ -4,6 +4,7 @@ import QuickLRU from 'quick-lru'
 import { Counts } from '../base/counts.ts'
 import type { Position } from '../base/stamp.ts'
 import type { Entry } from './entry.ts'
+import { entryBytes } from './entry-size.ts'
 import { type Floor, Floors, reaches } from './floor.ts'
 import { type Attempt, type Landed, SingleFlight, type SingleFlightOptions } from './single-flight.ts'
 
@@ -19,13 +20,18 @@ export interface CacheOptions {
   readonly counters?: Float64Array | undefined
 }
 
-/** For status pages. All but the last two, which say what is held, only ever rise. */
+/**
+ * For status pages. All but the last two, which say what is held, only ever rise. `absences` are those of the misses that
+ * needed no asking, `oversized` what was too big to be kept.
+ */
 export const cacheCounterNames = [
   'hits',
   'misses',
+  'absences',
   'fills',
   'refusedByFloor',
   'evictions',
+  'oversized',
   'purges',
   'bytes',
   'entries',
@@ -41,17 +47,17 @@ interface Held<T> extends Entry<T> {
   moved: number
 }
 
-// Measured on Node 24 with --expose-gc: heap growth of 100,000 entries (consumers, credentials, plugin lists of
-// one and three rows, absences; from JSON.parse and from structuredClone) was, within 15 %, the length of the key
-// and of the JSON, 170 bytes an entry (its object, two map slots, quick-lru's wrapper) and 70 for each object in it.
-const entryOverheadBytes = 170
-const objectOverheadBytes = 70
-
 /** Eviction stops this far under the bound: deleting from the front of a Map scans what was deleted before. */
 const evictedTo = 0.97
 
 /** A bigger entry, as a part of the bound, is not kept: one eviction would leave the cache too empty. */
 const entryPartMax = 0.1
+
+/**
+ * Entries that say that there is nothing take this part of the bound at the most, and then make room for each other: who
+ * makes up keys can't put out what others need.
+ */
+const absentPartMax = 0.1
 
 /** V8's Map throws at 2^24 slots, deleted ones included; at half of that it can always compact itself. */
 const entriesMax = 2 ** 23
@@ -63,7 +69,12 @@ export class Cache<T> {
   readonly #maxBytes: number
   // Never rotates by count: recency and the bound are ours, since quick-lru bounds entries and not bytes.
   readonly #lru = new QuickLRU<string, Held<T>>({ maxSize: Number.POSITIVE_INFINITY })
+  /** Keys of entries without a value, the oldest first. */
+  readonly #absent = new Set<string>()
+  #absentBytes = 0
   #epoch = 1
+  /** Entries below the epoch. */
+  #purged = 0
   #moves = 0
   readonly #counts: Counts<CacheCounter>
 
@@ -93,6 +104,11 @@ export class Cache<T> {
     this.#counts.add('hits')
     this.#keepRecent(key, held)
     return held
+  }
+
+  /** What was just missed is known not to exist, though no entry says so. */
+  countAbsence(): void {
+    this.#counts.add('absences')
   }
 
   /** As `get`, for an onlooker: counts nothing and keeps nothing from being evicted. */
@@ -163,14 +179,16 @@ export class Cache<T> {
     const held = this.#lru.peek(key)
     if (held === undefined || held.position >= position) return
     const value = revise(held.value)
-    const bytes = estimateBytes(key, value)
-    if (bytes > this.#maxBytes * entryPartMax) {
+    const bytes = entryBytes(key, value)
+    if (this.#isOversized(bytes)) {
       this.#remove(key, held)
       return
     }
     // In its place: being changed is not being used.
-    this.#lru.set(key, { value, position, bytes, epoch: held.epoch, moved: held.moved })
-    this.#counts.add('bytes', bytes - held.bytes)
+    const changed = { value, position, bytes, epoch: held.epoch, moved: held.moved }
+    this.#account(key, held, -1)
+    this.#lru.set(key, changed)
+    this.#account(key, changed, 1)
     this.#evict()
   }
 
@@ -180,11 +198,11 @@ export class Cache<T> {
   }
 
   /**
-   * Everything counts as absent from now on. Entries stay, events apply to them, and they are evicted before what
-   * comes after them, which is how they lie: a hit can't move them any more.
+   * Everything counts as absent from now on. Entries stay, events apply to them, and they are evicted before all others.
    */
   purge(position: Position): void {
     this.#epoch++
+    this.#purged = this.#counts.get('entries')
     this.#counts.add('purges')
     this.floors.raiseAll(position)
   }
@@ -199,6 +217,9 @@ export class Cache<T> {
   #clearHeld(): void {
     this.#counts.clear('bytes')
     this.#counts.clear('entries')
+    this.#absent.clear()
+    this.#absentBytes = 0
+    this.#purged = 0
   }
 
   /** Moves an entry to the young end only when it lies in the older half: most hits move nothing. */
@@ -210,28 +231,61 @@ export class Cache<T> {
   }
 
   #insert(key: string, value: T | null, position: Position, epoch: number): void {
-    const bytes = estimateBytes(key, value)
-    if (bytes > this.#maxBytes * entryPartMax) return
-    this.#lru.set(key, { value, position, bytes, epoch, moved: ++this.#moves })
-    this.#counts.add('bytes', bytes)
-    this.#counts.add('entries')
+    const bytes = entryBytes(key, value)
+    if (this.#isOversized(bytes)) return
+    const held = { value, position, bytes, epoch, moved: ++this.#moves }
+    this.#lru.set(key, held)
+    this.#account(key, held, 1)
     this.#evict()
   }
 
   #remove(key: string, held: Held<T> | undefined): void {
     if (held === undefined) return
     this.#lru.delete(key)
-    this.#counts.add('bytes', -held.bytes)
-    this.#counts.add('entries', -1)
+    this.#account(key, held, -1)
+  }
+
+  /** What is held, with this entry or without it. */
+  #account(key: string, { value, bytes, epoch }: Held<T>, sign: 1 | -1): void {
+    this.#counts.add('bytes', sign * bytes)
+    this.#counts.add('entries', sign)
+    if (epoch < this.#epoch) this.#purged += sign
+    if (value !== null) return
+    this.#absentBytes += sign * bytes
+    if (sign > 0) this.#absent.add(key)
+    else this.#absent.delete(key)
   }
 
   #evict(): void {
+    if (this.#absentBytes > this.#maxBytes * absentPartMax) this.#evictAbsent()
     if (this.#isWithin(1)) return
+    if (this.#purged > 0) this.#evictOldest(({ epoch }) => epoch < this.#epoch)
+    this.#evictOldest(() => true)
+  }
+
+  #evictOldest(isMeant: (held: Held<T>) => boolean): void {
     for (const [key, held] of this.#lru.entriesAscending()) {
       if (this.#isWithin(evictedTo)) break
-      this.#remove(key, held)
-      this.#counts.add('evictions')
+      if (isMeant(held)) this.#evictOne(key, held)
     }
+  }
+
+  #evictAbsent(): void {
+    for (const key of this.#absent) {
+      if (this.#absentBytes <= this.#maxBytes * absentPartMax * evictedTo) break
+      this.#evictOne(key, this.#lru.peek(key))
+    }
+  }
+
+  #evictOne(key: string, held: Held<T> | undefined): void {
+    this.#remove(key, held)
+    this.#counts.add('evictions')
+  }
+
+  #isOversized(bytes: number): boolean {
+    if (bytes <= this.#maxBytes * entryPartMax) return false
+    this.#counts.add('oversized')
+    return true
   }
 
   #isWithin(part: number): boolean {
@@ -239,12 +293,4 @@ export class Cache<T> {
       this.#counts.get('bytes') <= this.#maxBytes * part && this.#counts.get('entries') <= entriesMax * part
     )
   }
-}
-
-/** About what an entry costs in heap; see the constants above. */
-export function estimateBytes(key: string, value: unknown): number {
-  const json = JSON.stringify(value)
-  let objects = 0
-  for (let at = json.indexOf('{'); at !== -1; at = json.indexOf('{', at + 1)) objects++
-  return entryOverheadBytes + key.length + json.length + objectOverheadBytes * objects
 }

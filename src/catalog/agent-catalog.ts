@@ -13,7 +13,9 @@ import type { StampedReader } from '../store/store.ts'
 import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
 import { type Audited, Auditor, type AuditReport } from './audit.ts'
 import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
+import { type Applied, type FilterCounts, type FilterOptions, FilterProjection } from './filter-projection.ts'
 import { type Holder, Holdings } from './holdings.ts'
+import type { SharedFilter } from './key-filter.ts'
 import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
 import { differences, type Patch, patched } from './patches.ts'
@@ -46,6 +48,8 @@ export interface AgentCatalogOptions {
   readonly isAway: () => boolean
   readonly clock: Clock
   readonly logger: Logger
+  /** For answering without a read that a key has no row. Without it each such key is read once. */
+  readonly filter?: Pick<FilterOptions, 'keysMax' | 'pageRows' | 'random'> | undefined
   /** Estimated bytes of entries; see `Cache`. */
   readonly maxBytes: number
   /** A lookup that takes longer, all told, is unknown. Default 10,000: above the store's own limits. */
@@ -89,6 +93,11 @@ export interface Listener {
   purge(position: Position): void
   /** One entry was dropped by hand, or was wrong. */
   forget(key: string): void
+  /**
+   * By this it can be told from now on which keys have no row; undefined: it can't. Told before the changes that it has
+   * beyond the one before; a seed says the same as undefined.
+   */
+  filter?(filter: SharedFilter | undefined): void
   /** How what it holds can be looked at, if it holds something: a worker. */
   readonly holder?: Holder
 }
@@ -128,6 +137,7 @@ export class AgentCatalog implements Subscriber {
   #hurryTo: Position = 0
   /** What was applied since each read of the projected table that is under way was sent. */
   readonly #proofs = new Set<Proof>()
+  readonly #filter: FilterProjection | undefined
   readonly #holder: Holder
   readonly #auditor: Auditor
 
@@ -148,6 +158,7 @@ export class AgentCatalog implements Subscriber {
       flightsMax: options.flightsMax ?? 64,
       waitersMax: options.waitersMax ?? 20_000,
     })
+    this.#filter = options.filter && this.#makeFilter(options.filter)
     const holdings = new Holdings(this.#cache, () => this.#rows)
     this.#holder = {
       page: async (kind, anew) => holdings.page(kind, anew),
@@ -165,6 +176,16 @@ export class AgentCatalog implements Subscriber {
     return this.#cache.counters
   }
 
+  /** The filter that says which keys have no row. */
+  get filter(): FilterCounts {
+    return this.#filter?.counts ?? { inUse: false, keys: 0, bytes: 0 }
+  }
+
+  /** Reads nothing more by itself. What is known is answered still, for requests that are open. */
+  stop(): void {
+    this.#filter?.stop()
+  }
+
   /** All rows of the projected entity as of `applied`; a row is the same object until it changes. */
   rows(entity: Entity): readonly Row[] {
     if (entity.name !== this.#options.projected.name) throw new TypeError(`${entity.name} has no projection`)
@@ -178,12 +199,13 @@ export class AgentCatalog implements Subscriber {
   learn(entities: readonly Entity[]): void {
     const others = [...this.#entities.values()].filter(({ name }) => !entities.some((e) => e.name === name))
     this.#entities = byName([...others, ...entities])
+    if (this.#isLoaded) this.#filter?.renew(this.#entities.values())
   }
 
   /** Subscribes to changes; the seed is told at once, or when it is loaded. Returns the call that ends it. */
   attach(listener: Listener): () => void {
     this.#listeners.add(listener)
-    if (this.#isLoaded) listener.seed(this.#seed())
+    if (this.#isLoaded) this.#introduce(listener)
     return () => this.#listeners.delete(listener)
   }
 
@@ -210,6 +232,10 @@ export class AgentCatalog implements Subscriber {
     const key = cacheKey(lookup, values)
     const entry = this.#cache.get(key)
     if (entry && entry.position <= position) return { value: entry.value, position, standIn: false }
+    if (this.#filter?.filter?.isAbsent(lookup, values)) {
+      this.#cache.countAbsence()
+      return { value: null, position, standIn: false }
+    }
     let open = true
     try {
       const load = this.#load(key, { entity, lookup, values }, () => open && isWaiting())
@@ -261,6 +287,7 @@ export class AgentCatalog implements Subscriber {
   /** Entries count as absent until they are read again at `position` or later, the one of a join's event. */
   purge(position: Position): void {
     this.#cache.purge(position)
+    if (this.#isLoaded) this.#filter?.renew(this.#entities.values())
     for (const listener of this.#listeners) listener.purge(position)
   }
 
@@ -289,13 +316,18 @@ export class AgentCatalog implements Subscriber {
   apply(events: readonly LogEvent[]): void {
     const last = events.at(-1)
     if (!last) return
-    const changes = events.map(({ position, body }) => ({ position, change: JSON.parse(body) as Change }))
+    const changes: readonly Applied[] = events.map(({ position, body }) => ({
+      position,
+      change: JSON.parse(body) as Change,
+    }))
     const operations = changes.flatMap(({ position, change }) => this.#operationsOf(change, position))
     const patches = changes.flatMap(({ change }) => this.#patchesOf(change))
 
     this.#applied = { position: last.position, digest: last.digest }
     for (const operation of operations) perform(operation, this.#cache)
+    this.#filter?.add(changes)
     this.#patch({ position: last.position, operations, patches })
+    this.#filter?.remove(changes)
 
     for (const proof of this.#proofs) proof.push({ position: last.position, patches })
     // A follower loads instead of applying these; nothing cached may outlive one that comes here all the same.
@@ -314,8 +346,9 @@ export class AgentCatalog implements Subscriber {
       this.#applied = stamp
       this.#isLoaded = true
       this.#cache.floors.raiseAll(stamp.position)
-      for (const listener of this.#listeners) listener.seed(this.#seed())
+      for (const listener of this.#listeners) this.#introduce(listener)
       loaded.resolve()
+      this.#filter?.renew(this.#entities.values())
       return stamp
     } catch (error) {
       loaded.reject(error)
@@ -369,6 +402,25 @@ export class AgentCatalog implements Subscriber {
     for (const listener of this.#listeners) listener.change(changes)
   }
 
+  #makeFilter(options: NonNullable<AgentCatalogOptions['filter']>): FilterProjection {
+    const { clock, store } = this.#options
+    const filter: FilterProjection = new FilterProjection({
+      ...options,
+      read: (entity, page) => this.#readApplied(() => store.page(entity, page)),
+      changed: () => {
+        for (const listener of this.#listeners) listener.filter?.(filter.shared)
+      },
+      clock,
+      logger: this.#logger,
+    })
+    return filter
+  }
+
+  #introduce(listener: Listener): void {
+    listener.seed({ position: this.#applied.position, rows: [...this.#rows.values()] })
+    if (this.#filter?.shared) listener.filter?.(this.#filter.shared)
+  }
+
   #drop(key: string): void {
     this.#cache.forget(key)
     for (const listener of this.#listeners) listener.forget(key)
@@ -385,8 +437,8 @@ export class AgentCatalog implements Subscriber {
       applied: () => this.#applied,
       lookupOf: (family) => this.#lookupOfFamily(family),
       holders: () => [this.#holder, ...[...this.#listeners].flatMap(({ holder }) => holder ?? [])],
-      scan: () => this.#readApplied(() => store.scan(projected)),
-      findMany: (...query) => this.#readApplied(() => store.findMany(...query)),
+      scan: async () => (await this.#readApplied(() => store.scan(projected))).value,
+      findMany: async (...query) => (await this.#readApplied(() => store.findMany(...query))).value,
       watch: (told) => this.attach({ seed() {}, change: told, purge() {}, forget() {} }),
       drop: (key) => this.#drop(key),
       patch: (patches) => this.#patch({ position: this.#applied.position, operations: [], patches }),
@@ -401,6 +453,7 @@ export class AgentCatalog implements Subscriber {
     this.#loaded.reject(new Error('superseded by another load'))
     this.#loaded = deferred()
     this.#cache.reset()
+    this.#filter?.withdraw()
     this.#flights.restart()
   }
 
@@ -408,10 +461,6 @@ export class AgentCatalog implements Subscriber {
     this.#logger.warn('another history was seen', { reason, position: this.#applied.position })
     this.#forget()
     this.#options.progress.reset(reason)
-  }
-
-  #seed(): Seed {
-    return { position: this.#applied.position, rows: [...this.#rows.values()] }
   }
 
   #lookupOfFamily(family: string): { entity: Entity; lookup: Lookup } | undefined {
@@ -495,12 +544,13 @@ export class AgentCatalog implements Subscriber {
   }
 
   /** What a read of the primary found, once its stamp is applied here. */
-  async #readApplied<T>(read: () => Promise<Stamped<T>>): Promise<T> {
+  async #readApplied<T>(read: () => Promise<Stamped<T>>): Promise<Stamped<T>> {
     if (this.#options.isAway()) throw new NotAsked()
     const histories = this.#histories
-    const { value, stamp } = await this.#judged(read)
-    if (stamp.position > this.#applied.position) await this.#reach(stamp.position, histories)
-    return value
+    const found = await this.#judged(read)
+    const { position } = found.stamp
+    if (position > this.#applied.position) await this.#reach(position, histories)
+    return found
   }
 
   /** Resolves once `position` is applied, or its history is left: it may never be reached then. */

@@ -8,6 +8,7 @@ import type { AgentCatalog, Changes, Listener, Seed } from './agent-catalog.ts'
 import type { Cached } from './apply.ts'
 import { LinkLost } from './errors.ts'
 import type { Held, Kind } from './holdings.ts'
+import type { SharedFilter } from './key-filter.ts'
 import type { KeyValues } from './keys.ts'
 
 /** One end of a link. Put the worker's into `workerData`, and its port into `transferList`. */
@@ -23,6 +24,8 @@ export type ToWorker =
   | ({ readonly kind: 'changes' } & Changes)
   | { readonly kind: 'purge'; readonly position: Position }
   | { readonly kind: 'forget'; readonly key: string }
+  /** As `Listener.filter`. */
+  | { readonly kind: 'filter'; readonly filter: SharedFilter | undefined }
   | {
       readonly kind: 'found'
       readonly id: number
@@ -106,6 +109,7 @@ export class AgentLink {
       change: (changes) => this.#post({ kind: 'changes', ...changes }),
       purge: (position) => this.#post({ kind: 'purge', position }),
       forget: (key) => this.#post({ kind: 'forget', key }),
+      filter: (filter) => this.#post({ kind: 'filter', filter }),
       holder: {
         page: (of, anew) => this.#ask<readonly string[]>((id) => ({ kind: 'list', id, of, anew })),
         inspect: (of, keys) => this.#ask<readonly Held[]>((id) => ({ kind: 'inspect', id, of, keys })),
@@ -214,6 +218,11 @@ export class WorkerLink {
       this.#take(next.message)
     }
     if (this.#lost) throw this.#lost
+  }
+
+  /** Whether nothing was posted since. */
+  get isCaughtUp(): boolean {
+    return !this.#lost && Atomics.load(this.#counts, posted) === this.#taken
   }
 
   tell(message: ToAgent): void {

@@ -18,6 +18,7 @@ import { type Cached, idOf, perform } from './apply.ts'
 import type { Catalog, Projection, View } from './catalog.ts'
 import { Unknown } from './errors.ts'
 import { Holdings } from './holdings.ts'
+import { KeyFilter } from './key-filter.ts'
 import { cacheKey, canExist, type KeyValues } from './keys.ts'
 import { type LinkEnd, type Report, type ToWorker, WorkerLink } from './link.ts'
 import type { Patch } from './patches.ts'
@@ -62,6 +63,7 @@ export class WorkerCatalog implements Catalog {
   readonly #ready = Promise.withResolvers<void>()
   /** The projected rows, so that the projection is told of an old row by the very object it was given. */
   #rows = new Map<string, Row>()
+  #filter: KeyFilter | undefined
   #state: State = { position: 0, epoch: 0 }
   #lastId = 0
 
@@ -112,6 +114,7 @@ export class WorkerCatalog implements Catalog {
       look: (key, query) => this.#look(key, query),
       peek: (key) => this.#cache.peek(key),
       peekPurged: (key) => this.#cache.peekPurged(key),
+      isAbsent: (query) => this.#isAbsent(query),
     })
   }
 
@@ -139,7 +142,19 @@ export class WorkerCatalog implements Catalog {
 
   #look(key: string, query: Query): Entry<Cached> | Promise<Landed<Cached>> {
     this.#catchUp()
-    return this.#cache.get(key) ?? this.#flights.join(key, query)
+    const entry = this.#cache.get(key)
+    if (entry) return entry
+    if (!this.#isAbsent(query)) return this.#flights.join(key, query)
+    this.#cache.countAbsence()
+    return { value: null, position: this.#state.position }
+  }
+
+  /**
+   * Whether it is certain that no row has the key, as of this thread's own position. The agent takes keys out of the
+   * filter after it has posted why, so one that is missing too early shows in the count.
+   */
+  #isAbsent({ lookup, values }: Query): boolean {
+    return this.#filter?.isAbsent(lookup, values) === true && this.#link.isCaughtUp
   }
 
   #ask(attempt: Attempt<Cached, Query>): void {
@@ -164,6 +179,9 @@ export class WorkerCatalog implements Catalog {
         break
       case 'forget':
         this.#cache.forget(message.key)
+        break
+      case 'filter':
+        this.#filter = message.filter && new KeyFilter(message.filter)
         break
       case 'found':
         this.#answered(message.id)?.land(message.value, message.position, message.standIn)
@@ -194,6 +212,7 @@ export class WorkerCatalog implements Catalog {
   #seed({ position, rows }: Seed): void {
     this.#rows = new Map(rows.map((row) => [idOf(row), row]))
     this.#projection.load(rows)
+    this.#filter = undefined
     this.#state = { position, epoch: this.#state.epoch + 1 }
     this.#cache.reset()
     this.#asked.clear()
@@ -224,9 +243,11 @@ interface Source {
   look(key: string, query: Query): Entry<Cached> | Promise<Landed<Cached>>
   peek(key: string): Entry<Cached> | undefined
   peekPurged(key: string): Entry<Cached> | undefined
+  isAbsent(query: Query): boolean
 }
 
 interface Answer {
+  readonly query: Query
   readonly value: Cached | null
   readonly standIn: boolean
 }
@@ -264,9 +285,10 @@ class WorkerView implements View {
     const state = this.#source.state()
     if (state === undefined) return false
     if (state === this.#opened) return true
-    return [...this.#answers].every(([key, { value, standIn }]) => {
+    return [...this.#answers].every(([key, { query, value, standIn }]) => {
       const entry = this.#source.peek(key) ?? (standIn ? this.#source.peekPurged(key) : undefined)
-      return entry !== undefined && entry.value === value
+      if (entry === undefined) return value === null && this.#source.isAbsent(query)
+      return entry.value === value
     })
   }
 
@@ -274,9 +296,9 @@ class WorkerView implements View {
     if (!canExist(query.values)) return null
     const key = cacheKey(query.lookup, query.values)
     const found = this.#source.look(key, query)
-    if (!(found instanceof Promise)) return this.#record(key, found.value, false)
+    if (!(found instanceof Promise)) return this.#record(key, query, found.value, false)
     const answered = found.then(
-      ({ value, standIn }) => this.#record(key, value, standIn),
+      ({ value, standIn }) => this.#record(key, query, value, standIn),
       (cause) => {
         throw new Unknown(key, cause)
       },
@@ -287,8 +309,8 @@ class WorkerView implements View {
   }
 
   /** A second answer under one key must be the first one again, or the view does not hold. */
-  #record(key: string, value: Cached | null, standIn: boolean): Cached | null {
-    if (!this.#answers.has(key)) this.#answers.set(key, { value, standIn })
+  #record(key: string, query: Query, value: Cached | null, standIn: boolean): Cached | null {
+    if (!this.#answers.has(key)) this.#answers.set(key, { query, value, standIn })
     return value
   }
 }

@@ -19,6 +19,7 @@ export interface Config {
   readonly workerTimeoutMs: number
   readonly customPlugins: readonly string[]
   readonly memoryCacheSizeMb: number
+  readonly filterKeysMax: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly proxy: {
     readonly listen: Address
@@ -224,6 +225,7 @@ function configFrom(values: Values, embedded: boolean): Config {
     workerTimeoutMs: values.worker_timeout,
     customPlugins: values.custom_plugins,
     memoryCacheSizeMb: values.memory_cache_size,
+    filterKeysMax: values.filter_keys_max,
     logLevel: values.log_level as Config['logLevel'],
     proxy: {
       listen: values.proxy_listen,

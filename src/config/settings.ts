@@ -94,7 +94,15 @@ export const settings = {
     unit: 'MB',
     minimum: 32,
     reload: false,
-    help: 'Memory for cached entities, by estimated size. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
+    help: 'Memory for cached entities, by estimated size: half for the cache that the node has for all its workers, half shared equally by the caches of the workers. An entry larger than a tenth of a cache is not kept there. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
+  },
+  filter_keys_max: {
+    type: 'number',
+    default: 10_000_000,
+    minimum: 0,
+    whole: true,
+    reload: false,
+    help: 'A node knows the keys of all credentials, so that a key which clients make up costs no read of the datastore. Up to this many, 9 to 15 bytes each, besides `memory_cache_size`; with more of them, or with 0, made-up keys are read again.',
   },
   log_level: {
     type: 'text',

@@ -39,6 +39,8 @@ export interface AgentOptions {
   >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
+  /** Keys in the filter; see `FilterOptions`. */
+  readonly filterKeysMax: number
   /** What of the log is kept. */
   readonly retention: Retention
   readonly surroundings: Surroundings
@@ -63,7 +65,7 @@ export class Agent {
   readonly #prune: Prune
 
   constructor(options: AgentOptions) {
-    const { database, entities, heartbeatIntervalMs, cacheBytes, cluster, retention, surroundings } = options
+    const { database, entities, heartbeatIntervalMs, cluster, retention, surroundings } = options
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
     this.database = database
@@ -101,7 +103,8 @@ export class Agent {
       isAway: () => this.#pull.isAway(),
       clock,
       logger: surroundings.logger,
-      maxBytes: cacheBytes,
+      filter: { keysMax: options.filterKeysMax, random },
+      maxBytes: options.cacheBytes,
     })
     const subscriber: Subscriber = {
       apply: (events, path) => {
@@ -140,6 +143,7 @@ export class Agent {
   async start(resources: Resources): Promise<Address> {
     resources.own('listener', this.#listener)
     await this.#listener.start()
+    resources.own('catalog', this.catalog)
     // Stopped after the cluster was left: until then a push is applied and acknowledged.
     resources.own('follower', this.#follower)
     const bound = await this.cluster.start(resources)

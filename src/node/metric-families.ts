@@ -3,6 +3,7 @@
 import type { Histogram } from '../base/histogram.ts'
 import type { Position } from '../base/stamp.ts'
 import type { CacheCounters } from '../cache/cache.ts'
+import type { FilterCounts } from '../catalog/filter-projection.ts'
 import type { ClusterCounts } from '../cluster/cluster.ts'
 import type { MemberStatus } from '../cluster/membership/member.ts'
 import type { TransportCounts } from '../cluster/transport/transport.ts'
@@ -27,6 +28,7 @@ export interface Snapshot {
   }
   /** The node's own (L2), and the sum of its workers' (L1). */
   readonly caches: { readonly node: CacheCounters; readonly workers: CacheCounters }
+  readonly filter: FilterCounts
   /** Null before the first load. */
   readonly applied: Position | null
   readonly head: Position
@@ -171,7 +173,13 @@ export const familyGroups: readonly FamilyGroup[] = [
         counters,
         'misses_total',
         'Lookups that had to ask: workers the node, the node the datastore.',
-        ({ misses }) => misses,
+        ({ misses, absences }) => misses - absences,
+      ),
+      ofCaches(
+        counters,
+        'absences_total',
+        'Lookups of keys that no row has, answered by the filter: by the `node` only what a worker could not tell yet.',
+        ({ absences }) => absences,
       ),
       ofCaches(counters, 'fills_total', 'Answers that were kept.', ({ fills }) => fills),
       ofCaches(
@@ -186,6 +194,12 @@ export const familyGroups: readonly FamilyGroup[] = [
         'Entries dropped for want of room.',
         ({ evictions }) => evictions,
       ),
+      ofCaches(
+        counters,
+        'oversized_total',
+        'Entries not kept, since each was more than a tenth of its cache.',
+        ({ oversized }) => oversized,
+      ),
       ofCaches(gauges, 'entries', 'Entries held.', ({ entries }) => entries),
       ofCaches(gauges, 'bytes', 'Estimated size of the entries.', ({ bytes }) => bytes),
       counter(
@@ -193,6 +207,13 @@ export const familyGroups: readonly FamilyGroup[] = [
         'Times that all entries were to be proven anew: joins, and `DELETE /cache`.',
         ({ caches }) => caches.node.purges,
       ),
+      gauge(
+        'filter_in_use',
+        '1 if the node can tell without a read which keys have no row, 0 while it loads them or may not hold as many.',
+        ({ filter }) => Number(filter.inUse),
+      ),
+      gauge('filter_keys', 'Keys that it knows.', ({ filter }) => filter.keys),
+      gauge('filter_bytes', 'Memory that they take.', ({ filter }) => filter.bytes),
     ],
   },
   {

@@ -55,6 +55,7 @@ export class Metrics {
       proxy: workers.counters(),
       workers: { ...workers.state, deaths: workers.deaths, hangs: workers.hangs },
       caches: { node: catalog.counters, workers: workers.cacheCounters() },
+      filter: catalog.filter,
       applied: agent.position,
       head: cluster.headPosition,
       freshnessMs: cluster.freshnessMs,

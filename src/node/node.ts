@@ -266,6 +266,7 @@ class Node implements RunningNode {
         staleness: this.#staleness,
       },
       cacheBytes: this.#cacheBytes * agentPart,
+      filterKeysMax: this.#config.filterKeysMax,
       retention: this.#config.log,
       surroundings: this.#surroundings,
     })

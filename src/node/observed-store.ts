@@ -23,6 +23,7 @@ export function observedStore(store: Store, observer: HeadObserver): Store {
     find: (entity, lookup, values, source) => store.find(entity, lookup, values, source),
     findMany: (entity, lookup, keys) => store.findMany(entity, lookup, keys),
     scan: (entity) => store.scan(entity),
+    page: (entity, page) => store.page(entity, page),
     read: (entity, where) => store.read(entity, where),
     list: (entity, where, page) => store.list(entity, where, page),
     count: (entity) => store.count(entity),

@@ -8,8 +8,8 @@ import type { Database } from '../database/database.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 import { violationOf } from './constraints.ts'
-import { readStamped } from './stamped.ts'
-import type { Filter, Listing, PageRequest, Store, Written } from './store.ts'
+import { readPageStamped, readStamped } from './stamped.ts'
+import type { Filter, KeyPage, Listing, PageRequest, Store, Written } from './store.ts'
 
 export class PostgresStore implements Store {
   readonly #database: Database
@@ -47,6 +47,10 @@ export class PostgresStore implements Store {
 
   scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
     return readStamped(this.#database.primary, entity.name, sql`true`)
+  }
+
+  page(entity: Entity, page: KeyPage): Promise<Stamped<readonly Row[]>> {
+    return readPageStamped(this.#database.primary, entity.name, page)
   }
 
   async read(entity: Entity, where: Filter): Promise<Row | null> {

@@ -4,6 +4,7 @@ import type { Row } from '../base/json.ts'
 import type { Stamped } from '../base/stamp.ts'
 import { DatastoreError } from '../database/errors.ts'
 import type { Tables } from '../database/tables.ts'
+import type { KeyPage } from './store.ts'
 
 interface StampedRow {
   readonly position: number
@@ -12,25 +13,54 @@ interface StampedRow {
 }
 
 /**
- * The rows of `table` that match, by creation and id, with the head of the log. One statement has one snapshot; a
- * position asked for in another statement, or by a function that looks past the snapshot, would pass old rows off
- * as new. The head is the outer side of the join, so that there is a stamp also when there is no row.
+ * The rows of `table` that match, by creation and id, with the head of the log. See `withHead`.
  *
  * @param where  a condition on `entity`, the table's name in the query
  * @throws {DatastoreAway} or {DatastoreError}
  */
-export async function readStamped(
+export function readStamped(
   db: Kysely<Tables>,
   table: string,
   where: RawBuilder<unknown>,
 ): Promise<Stamped<readonly Row[]>> {
+  const found = sql`
+    select to_jsonb(entity) as image, entity.created_at, entity.id from ${sql.table(table)} entity where ${where}`
+  return withHead(db, found, sql`found.created_at, found.id`)
+}
+
+/**
+ * A page of the rows of `table` by id, with the head of the log: those after the id `after`, as images that have these
+ * columns alone. See `withHead`.
+ *
+ * @throws {DatastoreAway} or {DatastoreError}
+ */
+export function readPageStamped(
+  db: Kysely<Tables>,
+  table: string,
+  { columns, after, size }: KeyPage,
+): Promise<Stamped<readonly Row[]>> {
+  const parts = columns.map((column) => sql`${sql.lit(column)}, ${sql.ref(`entity.${column}`)}`)
+  const found = sql`
+    select jsonb_build_object(${sql.join(parts)}) as image, entity.id from ${sql.table(table)} entity
+    where ${after === null ? sql`true` : sql`entity.id > ${after}`} order by entity.id limit ${size}`
+  return withHead(db, found, sql`found.id`)
+}
+
+/**
+ * What `found` selects as `image`, with the head of the log. One statement has one snapshot; a position asked for in
+ * another statement, or by a function that looks past the snapshot, would pass old rows off as new. The head is the
+ * outer side of the join, so that there is a stamp also when there is no row.
+ */
+async function withHead(
+  db: Kysely<Tables>,
+  found: RawBuilder<unknown>,
+  order: RawBuilder<unknown>,
+): Promise<Stamped<readonly Row[]>> {
   const query = sql<StampedRow>`
     select head.position, encode(head.digest, 'hex') as digest, found.image
     from (select position, digest from events order by position desc limit 1) head
-    left join (
-      select to_jsonb(entity) as image, entity.created_at, entity.id from ${sql.table(table)} entity where ${where}
-    ) found on true
-    order by found.created_at, found.id`
+    left join (${found}) found on true
+    order by ${order}`
   const { rows } = await query.execute(db)
   const head = rows[0]
   if (!head) throw new DatastoreError('the log is empty: not even its genesis event is left')

@@ -14,6 +14,16 @@ export interface PageRequest {
   readonly page: number
 }
 
+/** A part of a table that is read bit by bit. */
+export interface KeyPage {
+  /** What the images are to have, `id` among them. */
+  readonly columns: readonly string[]
+  /** The id that the last page ended with; null for the first one. */
+  readonly after: string | null
+  /** Rows at the most. Fewer are the last ones. */
+  readonly size: number
+}
+
 export interface Listing {
   readonly rows: readonly Row[]
   /** Rows that match, over all pages. */
@@ -54,6 +64,8 @@ export interface StampedReader {
   ): Promise<Stamped<readonly Row[]>>
   /** All rows of an entity, from the primary. */
   scan(entity: Entity): Promise<Stamped<readonly Row[]>>
+  /** Some columns of some rows, by id, from the primary. Each page is of a snapshot of its own. */
+  page(entity: Entity, page: KeyPage): Promise<Stamped<readonly Row[]>>
 }
 
 /**

@@ -12,6 +12,8 @@ export interface Report {
   readonly stale: number
   readonly fromMemory: number
   readonly changesSeen: number
+  /** Keys that no row has, known without asking. */
+  readonly absences: number
 }
 
 const { end, shared, index } = workerData as { end: LinkEnd; shared: SharedArrayBuffer; index: number }
@@ -50,6 +52,10 @@ for (let turn = 0; Atomics.load(progress, 0) >= 0; turn++) {
   if (!(row instanceof Promise)) count.fromMemory++
   check(least, await row)
 
+  const madeLeast = Atomics.load(progress, 0)
+  if (madeLeast >= 0) check(madeLeast, await catalog.view().one(credential, byKey, `made ${madeLeast}`))
+  if (turn % 10 === 0) await catalog.view().one(credential, byKey, `none ${turn}`)
+
   const listLeast = Atomics.load(progress, 0)
   check(listLeast, (await catalog.view().many(plugin, byApi, uuid(1), null)).at(-1))
 
@@ -58,5 +64,6 @@ for (let turn = 0; Atomics.load(progress, 0) >= 0; turn++) {
   check(apiLeast, apis.get(uuid(1)))
   if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
 }
-parentPort?.postMessage({ ...count, changesSeen: seen.size } satisfies Report)
+const { absences } = catalog.counters
+parentPort?.postMessage({ ...count, changesSeen: seen.size, absences } satisfies Report)
 catalog.close()

@@ -48,7 +48,10 @@ async function end(running: readonly Running[]): Promise<void> {
 const reportOf = async ({ worker }: Running) => (await once(worker, 'message'))[0] as Report
 
 /** Two workers that look up what is changed under them, until all has been changed. */
-async function amongChanges({ datastore, follower, catalog }: World): Promise<readonly Report[]> {
+async function amongChanges(
+  { datastore, follower, catalog }: World,
+  load = true,
+): Promise<readonly Report[]> {
   const commit = (revision: number) => {
     const credentialRow = rowOf(2, { key: 'k', revision })
     return datastore.commit(
@@ -57,10 +60,12 @@ async function amongChanges({ datastore, follower, catalog }: World): Promise<re
       create(credential, credentialRow),
       create(plugin, rowOf(3, { name: 'key-auth', api_id: uuid(1), consumer_id: null, revision })),
       create(api, rowOf(1, { revision })),
+      create(credential, rowOf(100 + revision, { key: `made ${revision}`, revision })),
     )
   }
   commit(0)
-  await follower.load('start')
+  if (load) await follower.load('start')
+  else follower.apply()
   const shared = new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT)
   const applied = new Int32Array(shared)
   const workers = await Promise.all([run(catalog, shared, 1), run(catalog, shared, 2)])
@@ -93,6 +98,21 @@ describe('link to worker threads', () => {
     }
   })
 
+  it('no worker misses a key that its agent knows, while keys come, go and move to other memory', async () => {
+    const world = makeWorld({ filterKeysMax: 10_000, pageRows: 100 })
+    const before = Array.from({ length: 500 }, (_, n) =>
+      create(credential, rowOf(1000 + n, { key: `before ${n}` })),
+    )
+    world.datastore.commit(...before)
+    await world.follower.load('start')
+    while (!world.catalog.filter.inUse) await settle()
+    for (const { stale, absences } of await amongChanges(world, false)) {
+      expect(stale).to.equal(0)
+      expect(absences, 'by the filter').to.be.above(0)
+    }
+    expect(world.catalog.filter).to.include({ inUse: true, keys: before.length + changes + 2 })
+  })
+
   it('audits of workers that are busy with changes and lookups find nothing wrong', async () => {
     const world = makeWorld()
     let busy = true
@@ -115,6 +135,7 @@ describe('link to worker threads', () => {
     datastore.commit(
       create(api, rowOf(1, { revision: 7 })),
       create(credential, rowOf(2, { key: 'k', revision: 7 })),
+      create(credential, rowOf(3, { key: 'made 7', revision: 7 })),
     )
     await follower.load('start')
     datastore.commit(

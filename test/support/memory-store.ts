@@ -4,7 +4,7 @@ import type { Row } from '../../src/base/json.ts'
 import type { Stamp, Stamped } from '../../src/base/stamp.ts'
 import type { Entity, Lookup } from '../../src/entities/define.ts'
 import { AlreadyExists, DoesNotExist } from '../../src/store/errors.ts'
-import type { Filter, Listing, PageRequest, Store, Written } from '../../src/store/store.ts'
+import type { Filter, KeyPage, Listing, PageRequest, Store, Written } from '../../src/store/store.ts'
 
 /** Columns, alone or together, that no two rows share; null shares with nothing unless the rule is of several. */
 const uniqueRules: Readonly<Record<string, readonly (readonly string[])[]>> = {
@@ -47,6 +47,12 @@ export class MemoryStore implements Store {
 
   async scan(entity: Entity): Promise<Stamped<Row[]>> {
     return { value: this.#matching(entity, {}), stamp: this.#stamp() }
+  }
+
+  async page(entity: Entity, { after, size }: KeyPage): Promise<Stamped<Row[]>> {
+    const rows = this.#matching(entity, {}).filter(({ id }) => after === null || String(id) > after)
+    const page = rows.sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1)).slice(0, size)
+    return { value: page, stamp: this.#stamp() }
   }
 
   async read(entity: Entity, where: Filter): Promise<Row | null> {

@@ -1,7 +1,8 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
-import { Cache, cacheCounterNames, estimateBytes } from '../../../src/cache/cache.ts'
+import fc from 'fast-check'
+import { Cache, cacheCounterNames } from '../../../src/cache/cache.ts'
+import { entryBytes } from '../../../src/cache/entry-size.ts'
+import { heapUses } from '../../bench/memory.ts'
 
 const roomy = { maxBytes: 1_000_000 }
 
@@ -148,7 +149,7 @@ describe('cache', () => {
     const held = keys.flatMap((key) => cache.peek(key)?.value?.length ?? []).length
     const bytes = keys.reduce((sum, key) => {
       const entry = cache.peek(key)
-      return entry ? sum + estimateBytes(key, entry.value) : sum
+      return entry ? sum + entryBytes(key, entry.value) : sum
     }, 0)
     expect(cache.counters).to.include({ bytes, entries: held })
   })
@@ -182,23 +183,87 @@ describe('cache', () => {
     expect(cache.peek('small')?.value).to.equal('x')
   })
 
-  it('estimates the heap that typical entries take', () => {
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
-    const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
-    const row = (n: number) => ({ id: id(n), key: id(n), created_at: 1.7e12 + n, consumer_id: id(n) })
-    for (const rows of [0, 1, 3]) {
-      const cache = new Cache<unknown>({ maxBytes: 1e9 })
-      collect()
-      const before = process.memoryUsage().heapUsed
-      for (let n = 0; n < 30_000; n++) {
-        const list = Array.from({ length: rows }, (_, i) => row(n * 4 + i))
-        put(cache, `plugins:${id(n)}`, JSON.parse(JSON.stringify(list)), n)
-        cache.floors.discardAll()
-      }
-      collect()
-      const ratio = cache.counters.bytes / (process.memoryUsage().heapUsed - before)
-      expect(ratio, `lists of ${rows}`).to.be.within(0.75, 1.3)
-    }
+  it('counts what it did not keep for its size', () => {
+    const cache = new Cache<string>({ maxBytes: 100_000 })
+    put(cache, 'large', 'x'.repeat(20_000), 1)
+    expect(cache.counters).to.include({ oversized: 1, entries: 0, bytes: 0 })
   })
+
+  it('lets no flood of absences put out what is there', () => {
+    const cache = new Cache<string>({ maxBytes: 100_000 })
+    for (let n = 0; n < 100; n++) put(cache, `valid:${n}`, 'x', 1)
+    for (let n = 0; n < 10_000; n++) put(cache, `made up:${n}`, null, 1)
+    for (let n = 0; n < 100; n++) expect(cache.peek(`valid:${n}`)?.value).to.equal('x')
+    expect(cache.peek('made up:9999')?.value, 'the newest are known').to.equal(null)
+    expect(cache.peek('made up:0')).to.equal(undefined)
+    cache.replace('made up:9999', () => 'made', 2)
+    for (let n = 10_000; n < 20_000; n++) put(cache, `made up:${n}`, null, 2)
+    expect(cache.peek('made up:9999')?.value, 'no absence any more').to.equal('made')
+  })
+
+  it('evicts a purged entry that came last before one that is not purged', () => {
+    const cache = new Cache<string>({ maxBytes: 40_000 })
+    put(cache, 'proven', 'x', 1)
+    cache.fill('stand-in', 'x', 1, cache.floors.open('stand-in', 1), true)
+    for (let n = 0; cache.counters.evictions === 0; n++) put(cache, `filler:${n}`, 'x', 1)
+    expect(cache.peekPurged('stand-in')).to.equal(undefined)
+  })
+
+  it('is never above its bound, whatever is done, and evicts what is purged first, then what was used least lately', () => {
+    const key = fc.integer({ min: 0, max: 40 }).map((n) => `key:${n}`)
+    const size = fc.integer({ min: 0, max: 1200 })
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.record({ do: fc.constant('put' as const), key, size }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('get' as const), key }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('replace' as const), key, size }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('absent' as const), key }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('drop' as const), key }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const) }) },
+    )
+    const maxBytes = 12_000
+    const keys = Array.from({ length: 41 }, (_, n) => `key:${n}`)
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 50, maxLength: 300 }), (steps) => {
+        const cache = new Cache<string>({ maxBytes })
+        /** When each key was used, or made. */
+        const used = new Map<string, number>()
+        steps.forEach((step, now) => {
+          const held = keys.filter((one) => cache.peek(one) ?? cache.peekPurged(one))
+          const purged = new Set(held.filter((one) => cache.peekPurged(one)))
+          const absent = new Set(held.filter((one) => cache.peek(one)?.value === null))
+          if (step.do === 'put') put(cache, step.key, 'v'.repeat(step.size), now)
+          if (step.do === 'absent') put(cache, step.key, null, now)
+          if (step.do === 'get') cache.get(step.key)
+          if (step.do === 'replace') cache.replace(step.key, () => 'w'.repeat(step.size), now)
+          if (step.do === 'drop') cache.drop(step.key, now)
+          if (step.do === 'purge') cache.purge(now)
+          if (step.do === 'put' || step.do === 'absent' || step.do === 'get') used.set(step.key, now)
+          expect(cache.counters.bytes).to.be.at.most(maxBytes)
+          const isHeld = (one: string) => cache.peek(one) ?? cache.peekPurged(one)
+          const own = 'key' in step ? step.key : undefined
+          const gone = held.filter((one) => one !== own && !isHeld(one) && !absent.has(one))
+          const left = held.filter((one) => one !== own && isHeld(one))
+          if (gone.some((one) => !purged.has(one))) {
+            expect(
+              left.filter((one) => purged.has(one)),
+              'purged ones that were spared',
+            ).to.deep.equal([])
+          }
+          // A hit moves an entry only out of the older half, so of two in the younger half either may go.
+          const age = (one: string) => used.get(one) as number
+          const young = left.toSorted((a, b) => age(b) - age(a)).slice(0, Math.floor(left.length / 4))
+          for (const one of gone.filter((other) => !purged.has(other))) {
+            for (const other of young) expect(age(one), `${one} went before ${other}`).to.be.below(age(other))
+          }
+        })
+      }),
+      { numRuns: 100 },
+    )
+  })
+
+  it('counts what entries take of the heap, to a tenth', async () => {
+    for (const { kind, made, real, estimated } of await heapUses()) {
+      expect(estimated / real, `${kind}, ${made}`).to.be.within(0.9, 1.1)
+    }
+  }).timeout(60_000)
 })

@@ -36,7 +36,7 @@ async function loaded({ clock = steppedClock } = {}) {
     scope: () => logger,
     error: (sentence, fields) => void errors.push({ sentence, fields }),
   }
-  const world = makeWorld({ clock, logger })
+  const world = makeWorld({ clock, logger, maxBytes: 10_000_000 })
   const { datastore, follower, catalog } = world
   datastore.commit(
     create(api, rowOf(1, { name: 'a' })),

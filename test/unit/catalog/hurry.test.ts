@@ -32,6 +32,7 @@ describe('a log that is hurried along', () => {
       store: {
         find: () => expect.fail(),
         findMany: () => expect.fail(),
+        page: () => expect.fail(),
         scan: async () => ({ value: [], stamp: await log.head() }),
       },
       progress: {

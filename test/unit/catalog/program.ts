@@ -93,14 +93,15 @@ export class Run {
   #histories = 0
   #revision = 0
 
-  constructor() {
+  constructor({ filtered = false } = {}) {
     const logger: Logger = {
       ...silentLogger,
       scope: () => logger,
       error: (sentence, fields) => void this.errors.push(`${sentence} ${JSON.stringify(fields)}`),
     }
     // An audit waits between batches; here the world goes on by steps, not by time.
-    this.world = makeWorld({ logger, clock: { ...systemClock, sleep: settle } })
+    const clock = { ...systemClock, sleep: settle }
+    this.world = makeWorld({ logger, clock, filterKeysMax: filtered ? 100 : 0 })
   }
 
   async start({ evicting = true } = {}) {
@@ -191,6 +192,10 @@ export class Run {
     }
     expect(catalog.rows(api)).to.have.deep.members([...datastore.rowsAt(position, api)])
     expect(this.faults).to.deep.equal([])
+    expect(this.errors.filter((line) => line.includes('in doubt'))).to.deep.equal([])
+    // It may wait to be loaded again, or not be there at all.
+    const { inUse, keys } = catalog.filter
+    if (inUse) expect(keys).to.equal(datastore.rowsAt(position, credential).length)
   }
 
   /** As if the agent had told the worker so. */

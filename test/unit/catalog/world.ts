@@ -3,6 +3,7 @@
 import { systemClock } from '../../../src/base/clock.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
+import { systemRandom } from '../../../src/base/random.ts'
 import type { Position, Stamp, Stamped } from '../../../src/base/stamp.ts'
 import { AgentCatalog, type Progress } from '../../../src/catalog/agent-catalog.ts'
 import { byCreation, idOf } from '../../../src/catalog/apply.ts'
@@ -12,7 +13,7 @@ import { consumer } from '../../../src/entities/consumer.ts'
 import { commonFields, defineEntity, type Entity, type Lookup } from '../../../src/entities/define.ts'
 import { plugin } from '../../../src/entities/plugin.ts'
 import type { LogEvent, Operation } from '../../../src/event-log/event.ts'
-import type { StampedReader } from '../../../src/store/store.ts'
+import type { KeyPage, StampedReader } from '../../../src/store/store.ts'
 
 export const credential = defineEntity({
   name: 'keyauth_credentials',
@@ -150,6 +151,18 @@ export class Datastore implements StampedReader {
     return { value: structuredClone(this.rowsAt(this.head.position, entity)), stamp: this.head }
   }
 
+  page(entity: Entity, { columns, after, size }: KeyPage): Promise<Stamped<readonly Row[]>> {
+    const isAfter = (row: Row) => after === null || idOf(row) > after
+    const imageOf = (row: Row) => Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))
+    const read = (position: Position) =>
+      this.rowsAt(position, entity)
+        .filter(isAfter)
+        .sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
+        .slice(0, size)
+        .map(imageOf)
+    return this.#ask('primary', `page of ${entity.name} after ${after}`, read)
+  }
+
   #ask(
     source: 'primary' | 'replica',
     key: string,
@@ -260,6 +273,8 @@ export function makeWorld({
   lookupMs = 5000,
   clock = systemClock,
   logger = silentLogger,
+  filterKeysMax = 0,
+  pageRows = 2,
 } = {}): World {
   const datastore = new Datastore()
   const follower = new Follower(datastore)
@@ -271,6 +286,7 @@ export function makeWorld({
     isAway: () => datastore.isAway,
     clock,
     logger,
+    filter: filterKeysMax ? { keysMax: filterKeysMax, pageRows, random: systemRandom } : undefined,
     maxBytes,
     lookupMs,
   })

@@ -20,6 +20,7 @@ const snapshot: Snapshot = {
   proxy: new Counters(),
   workers: { running: 1, wanted: 2, hanging: 0, deaths: 3, hangs: 1 },
   caches: { node: { ...cache, hits: 4 }, workers: { ...cache, hits: 5 } },
+  filter: { inUse: true, keys: 6, bytes: 90 },
   applied: 7,
   head: 9,
   freshnessMs: 250,
