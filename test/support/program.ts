@@ -15,12 +15,12 @@ export function findProgram(name: string): string | undefined {
 
 /**
  * The path of a program that the tests of `context` can't do without: they are skipped where it is missing, unless
- * TROOP_TEST_SKIPS is `none`.
+ * TEST_SKIPS is `none`.
  */
 export function requireProgram(context: Mocha.Context, name: string): string {
   const path = findProgram(name)
   if (path !== undefined) return path
-  if (process.env.TROOP_TEST_SKIPS === 'none')
+  if (process.env.TEST_SKIPS === 'none')
     throw new Error(`${name} is missing, and nothing may be skipped`)
   return context.skip()
 }
