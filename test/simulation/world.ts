@@ -8,7 +8,7 @@ import { Marks } from './marks.ts'
 import { Network } from './network.ts'
 import { type Directory, SimulatedNode } from './node.ts'
 import { Oracle, type Violation } from './oracle.ts'
-import { hostOf, type Plan } from './plan.ts'
+import { type Fault, hostOf, type Plan } from './plan.ts'
 import type { Question } from './request.ts'
 import { Scheduler } from './scheduler.ts'
 import { Server } from './session.ts'
@@ -71,7 +71,14 @@ export class World {
 
   /** Everything, from the first start to the last check. In a turn of its own: see scheduler.ts. */
   run(): Outcome {
-    const { scheduler, plan, oracle } = this
+    this.begin()
+    this.scheduler.run(this.plan.warmUpMs + this.plan.unrestMs)
+    return this.end()
+  }
+
+  /** Nodes are started, and what the plan has takes its course as time passes. */
+  begin(): void {
+    const { scheduler, plan } = this
     this.workload.populate()
     for (const [i, host] of this.#seats.entries()) {
       scheduler.at(i * 20, () => this.start(host, { name: undefined }))
@@ -79,11 +86,13 @@ export class World {
     for (const operation of plan.operations) {
       scheduler.at(operation.atMs, () => this.workload.run(operation))
     }
-    for (const { atMs, forMs, kind, draws, id } of plan.faults) {
-      scheduler.at(atMs, () => this.#strike(kind, id, forMs, draws))
-    }
+    for (const fault of plan.faults) scheduler.at(fault.atMs, () => this.strike(fault))
     this.#askOnAndOn()
-    scheduler.run(plan.warmUpMs + plan.unrestMs)
+  }
+
+  /** Everything is mended, comes together and is held against what is right. */
+  end(): Outcome {
+    const { scheduler, oracle } = this
     this.#isOver = true
     for (const end of [...this.#ends]) end()
     if (!oracle.violation) this.#settle()
@@ -188,14 +197,10 @@ export class World {
     return this.#ends.size === 0 && this.scheduler.now - sinceMs > (this.#lastFaultMs > 0 ? forMs : 0)
   }
 
-  #strike(
-    kind: keyof typeof faultSpecs,
-    id: number,
-    forMs: number,
-    draws: readonly [number, number, number],
-  ): void {
+  /** Begins a fault, now. Returns the call that ends it before its time. */
+  strike({ kind, id, forMs, draws }: Omit<Fault, 'atMs'>): () => void {
     const end = faultSpecs[kind].begin(this, draws)
-    if (!end) return
+    if (!end) return () => undefined
     this.trace.say('fault', `${kind} begins`, { id, forMs: Math.round(forMs) })
     this.marks.note(`fault: ${kind}`)
     this.#lastFaultMs = this.scheduler.now
@@ -207,6 +212,7 @@ export class World {
     }
     this.#ends.add(stop)
     this.scheduler.after(forMs, stop)
+    return stop
   }
 
   #askOnAndOn(): void {
