@@ -54,7 +54,7 @@ export function planOf(options: PlanOptions): Plan {
   const random = chanceFor(seed, 'plan')
   const nodes = options.nodes ?? pick(random, [2, 3, 3, 3, 4, 5])
   const isRefusing = random.fraction() < 0.25
-  const unrestMs = options.unrestMs ?? between(random, 5000, 14_000)
+  const unrestMs = options.unrestMs ?? between(random, 3000, 9000)
   const allowed = options.faults ?? someFaults(random, isRefusing)
   const settings = settingsOf(random, isRefusing)
   const replicaLagMs = random.fraction() < 0.3 ? between(random, 50, 800) : 0
@@ -71,7 +71,7 @@ function settingsOf(random: Random, isRefusing: boolean): NodeSettings {
     workers: pick(random, [1, 2]),
     heartbeatIntervalMs: pick(random, [1000, 1000, 500, 4000]),
     ackTimeoutMs: pick(random, [1000, 1000, 300, 2000]),
-    timing: { probeIntervalMs: pick(random, [250, 500, 1000]) },
+    timing: { probeIntervalMs: pick(random, [250, 500, 1000, 1000]) },
     purgeOnJoin: pick(random, ['all', 'all', 'self'] as const),
     maxStalenessMs: isRefusing ? pick(random, [2000, 3000, 5000]) : pick(random, [undefined, 3000]),
     onStale: isRefusing ? 'refuse' : 'serve',
@@ -113,7 +113,7 @@ function operationsOf(random: Random, unrestMs: number, ackTimeoutMs: number): O
   const kinds = Object.entries(operationWeights).flatMap(([kind, weight]) =>
     Array.from({ length: weight }, () => kind as OperationKind),
   )
-  const gapMs = pick(random, [60, 150, 400])
+  const gapMs = pick(random, [80, 150, 400])
   for (let atMs = warmUpMs; atMs < warmUpMs + unrestMs; ) {
     // In bursts, with pauses in which everything can settle.
     atMs += random.fraction() < 0.1 ? between(random, 0, 2 * ackTimeoutMs) : random.fraction() * 2 * gapMs
