@@ -365,7 +365,8 @@ export class AgentCatalog implements Subscriber {
 
   /**
    * Reads the projected table again, while the rows that are held go on being served, and replaces those that are
-   * not what was read. There are none, unless something is broken that a join's purge is there to mend.
+   * not what was read. There are none, unless something is broken that a join's purge is there to mend. Rows of another
+   * history mend nothing: all is loaded anew.
    */
   async #proveProjection(): Promise<void> {
     const { store, projected, progress } = this.#options
@@ -373,7 +374,7 @@ export class AgentCatalog implements Subscriber {
     const proof: Proof = []
     this.#proofs.add(proof)
     try {
-      const { value: rows, stamp } = await store.scan(projected)
+      const { value: rows, stamp } = await this.#judged(() => store.scan(projected))
       if (stamp.position > this.#applied.position) await progress.reach(stamp.position)
       if (histories !== this.#histories) return
       const missed = proof.filter(({ position }) => position > stamp.position)

@@ -11,12 +11,22 @@ import type { Held, Kind } from './holdings.ts'
 import type { SharedFilter } from './key-filter.ts'
 import type { KeyValues } from './keys.ts'
 
+/** What a link needs of its ports: those of a MessageChannel, and in one process whatever behaves alike. */
+export type LinkPort = Pick<MessagePort, 'on' | 'postMessage' | 'close'>
+
 /** One end of a link. Put the worker's into `workerData`, and its port into `transferList`. */
-export interface LinkEnd {
-  readonly port: MessagePort
+export interface LinkEnd<Port extends LinkPort = MessagePort> {
+  readonly port: Port
   /** Two 64-bit counts that only rise: messages posted to the worker, and messages it has taken. */
   readonly counts: SharedArrayBuffer
 }
+
+type TakeNext = () => { readonly message: ToWorker } | undefined
+
+/** A worker's end. `takeNext` takes the next message without waiting for the event loop; a MessagePort can by itself. */
+export type WorkerEnd =
+  | (LinkEnd & { readonly takeNext?: undefined })
+  | (LinkEnd<LinkPort> & { readonly takeNext: TakeNext })
 
 /** Positions travel inside messages: a reset lowers them, and some messages move none. */
 export type ToWorker =
@@ -75,7 +85,7 @@ export function openLink(): { readonly agent: LinkEnd; readonly worker: LinkEnd 
 }
 
 export interface AgentLinkOptions {
-  readonly end: LinkEnd
+  readonly end: LinkEnd<LinkPort>
   readonly catalog: AgentCatalog
   readonly logger: Logger
   /** The worker was given up: replace it. Not called after `close`, nor when the worker ended by itself. */
@@ -182,18 +192,20 @@ export class AgentLink {
 
 /** The worker's side: hands every message on, once and in order, at the latest when a lookup needs it. */
 export class WorkerLink {
-  readonly #port: MessagePort
+  readonly #port: LinkPort
+  readonly #takeNext: TakeNext
   readonly #counts: BigInt64Array
   readonly #receive: (message: ToWorker) => void
   #taken = 0n
   #lost: LinkLost | undefined
 
   constructor(
-    { port, counts }: LinkEnd,
+    { port, counts, takeNext = () => receiveMessageOnPort(port as MessagePort) }: WorkerEnd,
     receive: (message: ToWorker) => void,
     onLost: (e: LinkLost) => void,
   ) {
     this.#port = port
+    this.#takeNext = takeNext
     this.#counts = new BigInt64Array(counts)
     this.#receive = receive
     port.on('message', (message: ToWorker) => this.#take(message))
@@ -210,7 +222,7 @@ export class WorkerLink {
   catchUp(): void {
     const target = Atomics.load(this.#counts, posted)
     while (this.#taken < target) {
-      const next = this.#lost ? undefined : receiveMessageOnPort(this.#port)
+      const next = this.#lost ? undefined : this.#takeNext()
       if (!next) {
         this.#lost ??= new LinkLost('it was given up by its agent')
         throw this.#lost

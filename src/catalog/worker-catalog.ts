@@ -20,12 +20,12 @@ import { Unknown } from './errors.ts'
 import { Holdings } from './holdings.ts'
 import { KeyFilter } from './key-filter.ts'
 import { cacheKey, canExist, type KeyValues } from './keys.ts'
-import { type LinkEnd, type Report, type ToWorker, WorkerLink } from './link.ts'
+import { type Report, type ToWorker, type WorkerEnd, WorkerLink } from './link.ts'
 import type { Patch } from './patches.ts'
 import { WaitingList } from './waiting-list.ts'
 
 export interface WorkerCatalogOptions {
-  readonly end: LinkEnd
+  readonly end: WorkerEnd
   /** Kept in step with the agent's projected entity: the router. */
   readonly projection: Projection
   readonly clock: Clock

@@ -9,7 +9,6 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Resources } from '../base/resources.ts'
 import type { Position, Stamp } from '../base/stamp.ts'
-import type { Database } from '../database/database.ts'
 import type { LogEvent } from '../event-log/event.ts'
 import type { DeliveryPath, EventLog } from '../event-log/event-log.ts'
 import type { Delivered } from './delivery/acknowledgements.ts'
@@ -25,14 +24,12 @@ import type { Member } from './membership/member.ts'
 import type { MembersCounts } from './membership/members.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
 import type { Progress } from './membership/message.ts'
-import { PostgresRegistry } from './membership/postgres-registry.ts'
 import { type ProfileName, profileOf, type Timing } from './membership/profile.ts'
 import { Registration } from './membership/registration.ts'
 import type { Claim, NodeIdentity, RegisteredNode, Registry } from './membership/registry.ts'
 import { Rounds } from './membership/rounds.ts'
 import { type Answer, type NodeReport, type Positions, type Reach, Survey, surveyMethods } from './survey.ts'
-import { makeKey, parseKeys } from './transport/keys.ts'
-import { TlsTransport } from './transport/tls-transport.ts'
+import { makeKey } from './transport/keys.ts'
 import type { Peer, Transport, TransportCounts } from './transport/transport.ts'
 
 /** The follower of the log, as far as the cluster needs it. */
@@ -41,21 +38,29 @@ export interface Followed extends Applier {
   nudge(position: Position): void
 }
 
+/** What a transport is made of that is known only once the datastore was asked. */
+export interface TransportSetup {
+  /** The cluster's id, from the genesis event of its log. */
+  readonly cluster: string
+  /** The secret that lies in the datastore. */
+  readonly secret: string
+  /** Methods whose messages overtake others. */
+  readonly urgent: ReadonlySet<string>
+}
+
 export interface ClusterOptions {
-  readonly database: Database
+  readonly registry: Registry
   /** The log as it lies in the datastore. */
   readonly log: EventLog
   readonly applier: Followed
   /** Whether the datastore is known not to answer. */
   readonly isAway: () => boolean
-  /** Where other nodes reach this one; port 0 lets the system choose. */
-  readonly listen: Address
+  /** Makes what it talks to other nodes by; not started. */
+  readonly makeTransport: (setup: TransportSetup) => Transport
   /** This node as it registers, once it is known on which port it listens. */
   readonly identify: (port: number) => Promise<NodeIdentity>
   /** Gives this node another name, kept over restarts: somebody has the one that it had. */
   readonly rename: () => Promise<string>
-  /** Keys in base64; without any, nodes use the secret that lies in the datastore. */
-  readonly encrypt: readonly string[]
   readonly profile: ProfileName
   /** What goes over the profile. */
   readonly timing: Timing
@@ -122,9 +127,9 @@ export class Cluster {
   #head: Position = 0
 
   constructor(options: ClusterOptions) {
-    const { clock, logger, applier, log, isAway, database, staleness, verify } = options
+    const { clock, logger, applier, log, isAway, registry, staleness, verify } = options
     this.#options = options
-    this.#registry = new PostgresRegistry(database)
+    this.#registry = registry
     this.propagation = new Propagation(clock)
     this.#push = new Push({
       applier,
@@ -196,11 +201,9 @@ export class Cluster {
    * @throws {NameTaken} {LoopbackAdvertised} {DatastoreAway}
    */
   async start(resources: Resources): Promise<Address> {
-    const { listen, identify, encrypt, clock, random, logger } = this.#options
-    const { id, secret } = await this.#registry.credentials(makeKey(random))
-    const keys = parseKeys(encrypt.length > 0 ? encrypt : [secret])
-    const urgent = new Set([membershipMethod])
-    const transport = new TlsTransport({ listen, cluster: id, keys, urgent, clock, logger })
+    const { makeTransport, identify, random } = this.#options
+    const { id: cluster, secret } = await this.#registry.credentials(makeKey(random))
+    const transport = makeTransport({ cluster, secret, urgent: new Set([membershipMethod]) })
     const membership = this.#makeMembership(transport)
     this.#transport = transport
     this.#membership = membership

@@ -1,17 +1,26 @@
-// Hears of new events by LISTEN, so that they are pulled at once. Only an accelerator: what it misses is found
+// Hears of new events by subscription, so that they are pulled at once. Only an accelerator: what it misses is found
 // by the next read of the head.
-import { Socket } from 'node:net'
-import { sql } from 'kysely'
-import pgListen from 'pg-listen'
 import { type BackoffOptions, backoffMs } from '../base/backoff.ts'
-import { type Clock, within } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Position } from '../base/stamp.ts'
-import type { Database } from '../database/database.ts'
+
+/** One connection by which the datastore tells of new events, for as long as it lasts. */
+export interface Subscription {
+  /** Resolves once everything that is told from now on is heard; rejects when it can't be. */
+  readonly listening: Promise<void>
+  /** Rejects with the reason once nothing is heard any more. */
+  readonly ended: Promise<never>
+  /** Ends it, in whatever state it is; once it resolves, nothing is left of it that the server could know of. */
+  close(): Promise<void>
+}
+
+/** Begins to listen, by a connection of its own; `hear` is told every payload. */
+export type Subscribe = (hear: (payload: unknown) => void) => Subscription
 
 export interface ListenerParts {
-  readonly database: Database
+  readonly subscribe: Subscribe
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -24,15 +33,6 @@ export interface ListenerParts {
 
 /** The heartbeat pulls meanwhile, so there is no hurry after the first attempts. */
 const retry: BackoffOptions = { firstMs: 100, mostMs: 5000 }
-
-/** How often the connection is tried; a silent one is noticed after this and `queryTimeoutMs` at the latest. */
-const checkIntervalMs = 2000
-
-/** Below the interval: pg allows one query at a time on a connection, and checks are not to overlap. */
-const queryTimeoutMs = 1500
-
-/** How long the server gets to say goodbye; after it the socket is cut. */
-const closeLimitMs = 500
 
 export class Listener {
   readonly #parts: ListenerParts
@@ -81,59 +81,32 @@ export class Listener {
   }
 
   /**
-   * One connection, from its making to its end. pg-listen's own reconnecting gives up after seconds, goes on after
-   * `close` and says nothing of what was missed; a `retryLimit` of 1 turns it off, and any `error` ends the epoch.
-   *
+   * One connection, from its making to its end.
    * @throws whatever ended it, unless it was `stop`
    */
   async #epoch(onListening: () => void): Promise<void> {
-    const channel = await this.#channel()
-    const socket = new Socket()
-    const subscriber = pgListen.default(
-      {
-        ...this.#parts.database.clientConfig('troop listener'),
-        query_timeout: queryTimeoutMs,
-        stream: () => socket,
-      },
-      { retryLimit: 1, paranoidChecking: checkIntervalMs, parse: (payload) => payload },
-    )
-    const ended = Promise.withResolvers<never>()
-    const stopped = Promise.withResolvers<void>()
-    subscriber.events.on('error', ended.reject)
-    subscriber.notifications.on(channel, (payload) => this.#hear(payload))
-    this.#stopping.signal.addEventListener('abort', () => stopped.resolve(), { once: true })
-    if (this.#stopping.signal.aborted) stopped.resolve()
+    const { signal } = this.#stopping
+    const { promise: stopped, resolve: stop } = Promise.withResolvers<void>()
+    signal.addEventListener('abort', () => stop(), { once: true })
+    if (signal.aborted) stop()
+    const subscription = this.#parts.subscribe((payload) => this.#hear(payload))
     try {
-      const listening = subscriber.connect().then(() => subscriber.listenTo(channel))
-      await Promise.race([listening, ended.promise, stopped.promise])
-      if (this.#stopping.signal.aborted) return
+      await Promise.race([subscription.listening, subscription.ended, stopped])
+      if (signal.aborted) return
       this.#listening = true
       onListening()
       this.#firstAttempt.resolve()
       this.#parts.onNews()
-      await Promise.race([ended.promise, stopped.promise])
+      await Promise.race([subscription.ended, stopped])
     } finally {
       this.#listening = false
-      await this.#close(subscriber.close(), socket)
+      await subscription.close()
     }
-  }
-
-  /** Triggers notify on a channel named for their schema, so that several gateways can share a database. */
-  async #channel(): Promise<string> {
-    const query = sql<{ channel: string }>`select 'troop_' || current_schema() as channel`
-    const { rows } = await query.execute(this.#parts.database.primary)
-    return (rows[0] as { channel: string }).channel
   }
 
   /** Anyone may notify: what is not a position is not from our triggers. */
   #hear(payload: unknown): void {
     const position = Number(payload)
     if (Number.isSafeInteger(position) && position > 0) this.#parts.onNews(position)
-  }
-
-  async #close(closed: Promise<void>, socket: Socket): Promise<void> {
-    const { clock } = this.#parts
-    await within(clock, closeLimitMs, closed, () => new Error('no goodbye')).catch(() => undefined)
-    socket.destroy()
   }
 }

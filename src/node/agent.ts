@@ -6,36 +6,26 @@ import type { Position } from '../base/stamp.ts'
 import { AgentCatalog } from '../catalog/agent-catalog.ts'
 import { Cluster, type ClusterOptions } from '../cluster/cluster.ts'
 import type { Delivered } from '../cluster/delivery/acknowledgements.ts'
-import type { Database } from '../database/database.ts'
 import { api } from '../entities/api.ts'
 import type { Entity } from '../entities/define.ts'
 import type { Subscriber } from '../event-log/event-log.ts'
 import { Follower, type FollowerCounts } from '../event-log/follower.ts'
 import { Listener } from '../event-log/listener.ts'
-import { PostgresEventLog } from '../event-log/postgres-event-log.ts'
 import { Prune, type PruneCounts, type Retention } from '../event-log/prune.ts'
 import { Pull, type Reachability } from '../event-log/pull.ts'
-import { PostgresStore } from '../store/postgres-store.ts'
 import type { Store, Written } from '../store/store.ts'
+import type { AgentDatastore } from './agent-datastore.ts'
 import type { Surroundings } from './datastore.ts'
 import { EventFeed } from './event-feed.ts'
 import { observedStore } from './observed-store.ts'
 
 export interface AgentOptions {
-  readonly database: Database
+  readonly datastore: AgentDatastore
   readonly entities: readonly Entity[]
   readonly heartbeatIntervalMs: number
   readonly cluster: Pick<
     ClusterOptions,
-    | 'listen'
-    | 'identify'
-    | 'rename'
-    | 'encrypt'
-    | 'profile'
-    | 'timing'
-    | 'autoJoin'
-    | 'purgeOnJoin'
-    | 'staleness'
+    'makeTransport' | 'identify' | 'rename' | 'profile' | 'timing' | 'autoJoin' | 'purgeOnJoin' | 'staleness'
   >
   /** Bound on the node's own cache (L2), in bytes of estimated size. */
   readonly cacheBytes: number
@@ -58,23 +48,20 @@ export class Agent {
   readonly cluster: Cluster
   /** The log, as the Admin API shows it. */
   readonly events: EventFeed
-  readonly database: Database
   readonly #follower: Follower
   readonly #listener: Listener
   readonly #pull: Pull
   readonly #prune: Prune
 
   constructor(options: AgentOptions) {
-    const { database, entities, heartbeatIntervalMs, cluster, retention, surroundings } = options
+    const { datastore, entities, heartbeatIntervalMs, cluster, retention, surroundings } = options
     const { clock, random } = surroundings
     const logger = surroundings.logger.scope('event-log')
-    this.database = database
-    const log = new PostgresEventLog(database)
-    const store = new PostgresStore(database)
-    this.events = new EventFeed(database)
+    const { log, history, subscribe, store, registry } = datastore
+    this.events = new EventFeed(history)
     this.cluster = new Cluster({
       ...cluster,
-      database,
+      registry,
       log,
       // Made below, of what is made here; nothing is asked of it before it is there.
       applier: {
@@ -128,7 +115,7 @@ export class Agent {
     )
     this.#prune = new Prune({ log, clock, random, logger }, retention)
     this.#listener = new Listener({
-      database,
+      subscribe,
       clock,
       random,
       logger,

@@ -2,20 +2,19 @@
 // applies as it comes.
 import type { LogPage, LogRequest, LogView, LogWatcher } from '../admin/log-view.ts'
 import type { Stamp } from '../base/stamp.ts'
-import type { Database } from '../database/database.ts'
 import type { LogEvent } from '../event-log/event.ts'
-import { History, placed } from '../event-log/history.ts'
+import { type History, placed } from '../event-log/history.ts'
 
 /** Telling is part of applying, so of a bigger transaction the watchers are told to read it. */
 const toldMax = 100
 
 export class EventFeed implements LogView {
-  readonly #history: History
+  readonly #history: Pick<History, 'read'>
   readonly #watchers = new Set<LogWatcher>()
   #applied: Stamp = { position: -1, digest: '' }
 
-  constructor(database: Database) {
-    this.#history = new History(database)
+  constructor(history: Pick<History, 'read'>) {
+    this.#history = history
   }
 
   read(request: LogRequest): Promise<LogPage> {

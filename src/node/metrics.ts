@@ -6,12 +6,14 @@ import type { Clock } from '../base/clock.ts'
 import { Histogram } from '../base/histogram.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
 import type { MemberStatus } from '../cluster/membership/member.ts'
+import type { Database } from '../database/database.ts'
 import type { Agent } from './agent.ts'
 import { type Family, familyGroups, type HeapUse, type Series, type Snapshot } from './metric-families.ts'
 import type { Workers } from './workers.ts'
 
 export interface MetricsParts {
   readonly agent: Agent
+  readonly database: Database
   readonly workers: Workers
   readonly version: string
   /** When the node began to start, on the clock that never goes back. */
@@ -46,8 +48,8 @@ export class Metrics {
   }
 
   #read(): Omit<Snapshot, 'heaps'> {
-    const { agent, workers, version, startedAtMs, clock } = this.#parts
-    const { cluster, catalog, database } = agent
+    const { agent, database, workers, version, startedAtMs, clock } = this.#parts
+    const { cluster, catalog } = agent
     return {
       version,
       name: cluster.name,

@@ -13,6 +13,8 @@ import { Resources } from '../base/resources.ts'
 import type { ClusterOptions } from '../cluster/cluster.ts'
 import { advertisedAddress } from '../cluster/membership/advertised.ts'
 import type { NodeIdentity } from '../cluster/membership/registry.ts'
+import { parseKeys } from '../cluster/transport/keys.ts'
+import { TlsTransport } from '../cluster/transport/tls-transport.ts'
 import { type Config, changedSettings, loadConfig, maskConfiguration } from '../config/config.ts'
 import type { SettingName } from '../config/settings.ts'
 import type { NodeStatus, Reloaded } from '../control/control.ts'
@@ -22,6 +24,7 @@ import { Database } from '../database/database.ts'
 import type { KeyPair, Plugin } from '../plugins/plugin.ts'
 import { AdminServer, type AdminSetup } from './admin-server.ts'
 import { Agent } from './agent.ts'
+import { postgresDatastore } from './agent-datastore.ts'
 import { CacheView } from './cache-view.ts'
 import { type CertificateOwner, givenPair, ownPair, readAuthorities } from './certificates.ts'
 import { PostgresCounters } from './counters/postgres-counters.ts'
@@ -116,6 +119,7 @@ class Node implements RunningNode {
   #log!: LogFile
   #surroundings!: Surroundings
   #datastore!: Datastore
+  #database!: Database
   #agent!: Agent
   #counters!: PostgresCounters
   #workers!: Workers
@@ -240,7 +244,7 @@ class Node implements RunningNode {
   }
 
   async #openAgent(): Promise<void> {
-    const { logger } = this.#surroundings
+    const { clock, logger } = this.#surroundings
     const { cluster } = this.#config
     const database = new Database(this.#datastore.options, { logger: logger.scope('database') })
     this.#resources.add('database', () => {
@@ -250,15 +254,19 @@ class Node implements RunningNode {
         logger.warn('the datastore was left without its answers', { error })
       })
     })
+    this.#database = database
     this.#agent = new Agent({
-      database,
+      datastore: postgresDatastore(database, clock),
       entities: entitiesOf(this.#plugins),
       heartbeatIntervalMs: cluster.heartbeatIntervalMs,
       cluster: {
-        listen: cluster.listen,
+        makeTransport: ({ cluster: id, secret, urgent }) =>
+          new TlsTransport({
+            ...{ listen: cluster.listen, cluster: id, urgent, clock, logger: logger.scope('cluster') },
+            keys: parseKeys(cluster.encrypt.length > 0 ? cluster.encrypt : [secret]),
+          }),
         identify: (port) => this.#identify(port),
         rename: () => this.#rename(),
-        encrypt: cluster.encrypt,
         profile: cluster.profile,
         timing: cluster.timing,
         autoJoin: cluster.autoJoin,
@@ -272,7 +280,6 @@ class Node implements RunningNode {
     })
     await requirePlugins(this.#plugins, this.#agent.store)
     this.#listens('cluster_listen', await this.#agent.start(this.#resources))
-    const { clock } = this.#surroundings
     this.#counters = new PostgresCounters({ database, isAway: () => this.#agent.isAway(), clock })
     const entities = () => entitiesOf(this.#plugins)
     const sweeper = new Sweeper({ ...this.#surroundings, database, entities, logger: logger.scope('node') })
@@ -313,7 +320,7 @@ class Node implements RunningNode {
   async #openAdmin(): Promise<void> {
     this.#cacheView = new CacheView(this.#agent.catalog, () => this.#workers.count('routed'))
     this.#metrics = new Metrics({
-      ...{ agent: this.#agent, workers: this.#workers, version: this.#version },
+      ...{ agent: this.#agent, database: this.#database, workers: this.#workers, version: this.#version },
       ...{ startedAtMs: this.#startedAtMs, clock: systemClock },
     })
     this.#resources.own('metrics', this.#metrics)

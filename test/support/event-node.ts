@@ -1,6 +1,7 @@
 // An Admin API whose log is real: on Postgres, followed, and told to those who watch.
 import type { AdminOptions } from '../../src/admin/admin.ts'
 import type { LogEvent } from '../../src/event-log/event.ts'
+import { History } from '../../src/event-log/history.ts'
 import type { PostgresEventLog } from '../../src/event-log/postgres-event-log.ts'
 import { EventFeed } from '../../src/node/event-feed.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
@@ -42,7 +43,7 @@ export async function startEventNode(
   options: Partial<AdminOptions> = {},
 ): Promise<EventNode> {
   const database = openDatabase(test)
-  const feed = new EventFeed(database)
+  const feed = new EventFeed(new History(database))
   const node = await startNode(test, { makeSubscriber: (log) => new Teller(log, feed) })
   const admin = await startAdmin(new PostgresStore(database), { log: feed, ...options })
   return {

@@ -4,6 +4,7 @@ import type { Database } from '../../src/database/database.ts'
 import { Follower } from '../../src/event-log/follower.ts'
 import { Listener } from '../../src/event-log/listener.ts'
 import { PostgresEventLog } from '../../src/event-log/postgres-event-log.ts'
+import { PostgresSubscription } from '../../src/event-log/postgres-subscription.ts'
 import { Pull } from '../../src/event-log/pull.ts'
 import { openDatabase, parts, Recorder, until } from './log.ts'
 import type { TestDatabase } from './postgres.ts'
@@ -32,7 +33,11 @@ export async function startNode(
   const subscriber = makeSubscriber(log)
   const follower = new Follower({ ...parts, log, subscriber })
   const pull = new Pull({ ...parts, log, follower }, { heartbeatIntervalMs })
-  const listener = new Listener({ ...parts, database, onNews: (position) => follower.nudge(position) })
+  const listener = new Listener({
+    ...parts,
+    subscribe: (hear) => new PostgresSubscription(database, parts.clock, hear),
+    onNews: (position) => follower.nudge(position),
+  })
   if (listening) await listener.start()
   await follower.start()
   pull.start()

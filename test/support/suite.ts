@@ -13,6 +13,7 @@ const jobsAtOnce = 3
 const jobs: readonly (readonly string[])[] = [
   ['test/unit/**/*.test.ts'],
   ['test/integration/**/*.test.ts'],
+  ['test/simulation/**/*.test.ts'],
   ...systemTests().map((file) => [file]),
   ['test/bench/*.test.ts', 'test/*.test.ts'],
 ]

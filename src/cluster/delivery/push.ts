@@ -57,6 +57,11 @@ export const loggedEvent = z.object({
 const pushed = z.object({ to: z.int().positive(), events: z.array(loggedEvent) })
 const acknowledged = z.object({ life: z.int().nonnegative(), position: z.int(), digest: z.string() })
 
+interface Message {
+  readonly to: Position
+  readonly events: readonly LogEvent[]
+}
+
 /** Beyond it the others are told to pull: below the transport's bound on frames, with room for what is around it. */
 const pushBytesMax = 512 * 1024
 
@@ -101,7 +106,7 @@ export class Push {
     const deadline = clock.monotonic() + Math.max(limitMs, pullLimitMs)
     const isWorthAWait = (name: string) => mayAnswer(name) || acknowledgements.lapses(name)
     for (const name of new Set([...acknowledgements.missing, ...connected()])) {
-      void this.#tell(name, message, deadline, acknowledgements)
+      void this.#tell(name, { message, stamp }, deadline, acknowledgements)
     }
     const start = clock.monotonic()
     const end = start + limitMs
@@ -127,7 +132,7 @@ export class Push {
   /** Tells one node until it has acknowledged, or can't be expected to soon: once it is back, it asks for what it lacks. */
   async #tell(
     name: string,
-    message: { readonly to: Position; readonly events: readonly LogEvent[] },
+    { message, stamp }: { readonly message: Message; readonly stamp: Stamp },
     deadline: number,
     acknowledgements: Acknowledgements,
   ): Promise<void> {
@@ -137,9 +142,11 @@ export class Push {
       if (!peer && !mayAnswer(name)) return
       try {
         const answer = peer && (await peer.call(pushMethod, message, deadline - clock.monotonic()))
-        if (answer !== undefined) {
-          return await this.#heed(name, acknowledged.parse(answer), message.to, acknowledgements)
-        }
+        if (
+          answer !== undefined &&
+          (await this.#judge(name, acknowledged.parse(answer), stamp, acknowledgements))
+        )
+          return
       } catch (error) {
         logger.debug('a push was not acknowledged', { member: name, error })
       }
@@ -147,19 +154,26 @@ export class Push {
     }
   }
 
-  /** An acknowledgement counts if it is of this node's own history, at the change or after it. */
-  async #heed(
+  /**
+   * An acknowledgement counts if it is of this node's own history, at the change or after it. That of the change itself
+   * can be told even if this node has loaded everything anew since, and remembers no digest of what was before.
+   * @returns  false when nothing can be said: the other is asked once more, and answers from where it is by then
+   */
+  async #judge(
     name: string,
     { life, position, digest }: z.infer<typeof acknowledged>,
-    to: Position,
+    change: Stamp,
     acknowledgements: Acknowledgements,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { applier, logger } = this.#parts
     // It may be ahead of this node: then this one can tell when it has got there.
     await applier.reach(position, pullLimitMs, 'push')
-    if (position < to || applier.digestAt(position) !== digest)
+    const known = position === change.position ? change.digest : applier.digestAt(position)
+    if (known === undefined && position > change.position) return false
+    if (position < change.position || known !== digest)
       logger.warn('a node acknowledged another history', { member: name, position })
     else if (acknowledgements.note(name, life)) this.#counts.add('acknowledged')
+    return true
   }
 }
 

@@ -91,6 +91,21 @@ describe('a catalog that proves what it holds anew', () => {
     expect(catalog.rows(api)[0]).to.equal(row)
   })
 
+  it('mends nothing by what a datastore has that has lost its newest changes, and loads all anew', async () => {
+    const { catalog, datastore, follower, changes } = await loaded()
+    datastore.commit(create(api, rowOf(6, { name: 'lost' })))
+    follower.apply()
+    changes.length = 0
+    datastore.rewind(3, 'another history')
+    catalog.proveAnew()
+    await settle()
+    await settle()
+    await follower.loaded()
+    expect(follower.resets).to.deep.equal(['other-history'])
+    expect(changes).to.deep.equal([])
+    expect(catalog.rows(api).map(({ name }) => name)).to.deep.equal(['a', 'b'])
+  })
+
   it('replaces a row that is not what the datastore has, here and in every worker', async () => {
     const { catalog, datastore, changes } = await loaded()
     // As a fault would leave it: changed without an event.

@@ -58,6 +58,18 @@ describe('a push', () => {
     expect((await push.deliver(change, [event], 1000)).applied).to.equal(2)
   })
 
+  it('counts an acknowledgement of the change itself when this node has forgotten its digest in a load', async () => {
+    const { push } = make(acknowledging({}), {
+      applier: {
+        offer: () => 'applied',
+        reach: async () => {},
+        digestAt: (position) => (position === 9 ? later : undefined),
+        applied: () => ({ position: 9, digest: later }),
+      },
+    })
+    expect((await push.deliver(change, [event], 1000)).applied).to.equal(2)
+  })
+
   it('counts none of another history, nor of another life', async () => {
     for (const said of [{ digest: later }, { life: 3 }, { position: 6 }]) {
       const { push } = make(acknowledging(said))

@@ -21,7 +21,7 @@ export interface Route {
  */
 const proofMs = 1000
 
-export class TlsPeer implements Peer {
+export class ConnectedPeer implements Peer {
   readonly name: string
   readonly life: Position
   readonly address: Address

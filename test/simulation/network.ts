@@ -1,0 +1,334 @@
+// Machines, and TCP between them: late, stalled, cut in one direction or both, broken off. What is sent on one connection
+// arrives in order or not at all; connections overtake each other.
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { type Address, formatAddress } from '../../src/base/address.ts'
+import type { Random } from '../../src/base/random.ts'
+import type { Process } from './process.ts'
+import type { Appointment, Scheduler } from './scheduler.ts'
+
+/** One way, in ms; one message in a hundred takes ten times as long. */
+const latencyMs = { least: 0.1, most: 2 } as const
+
+/** A connection of which nothing arrives for so long is given up by the system that sends. */
+const giveUpMs = 20_000
+
+/** The longest wait until a system sends again what got lost, once it could arrive. */
+const resendMostMs = 2500
+
+/** What a stream takes before it asks to wait. */
+const highWaterBytes = 64 << 10
+
+interface Listening {
+  readonly process: Process
+  readonly accept: (stream: Duplex, from: string) => void
+}
+
+export class Network {
+  readonly scheduler: Scheduler
+  readonly #random: Random
+  /** Directions in which nothing passes, with how many faults say so. */
+  readonly #cuts = new Map<string, number>()
+  /** What directions take longer, in ms. */
+  readonly #slow = new Map<string, number>()
+  /** Where messages wait to be sent again. */
+  readonly #stalled = new Set<Pipe>()
+  readonly #streams = new Set<SimulatedStream>()
+  readonly #ports = new Map<string, Listening>()
+  #lastPort = 40_000
+
+  constructor(scheduler: Scheduler, random: Random) {
+    this.scheduler = scheduler
+    this.#random = random
+  }
+
+  /** Nothing passes from one machine to another until the call that is returned. */
+  cut(from: string, to: string): () => void {
+    const way = wayOf(from, to)
+    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1)
+    return () => {
+      const left = (this.#cuts.get(way) ?? 1) - 1
+      if (left > 0) this.#cuts.set(way, left)
+      else this.#cuts.delete(way)
+      if (left === 0) for (const pipe of [...this.#stalled]) if (pipe.way === way) pipe.resend()
+    }
+  }
+
+  /** Everything from one machine to another takes up to `byMs` longer. */
+  slow(from: string, to: string, byMs: number): () => void {
+    const way = wayOf(from, to)
+    this.#slow.set(way, (this.#slow.get(way) ?? 0) + byMs)
+    return () => this.#slow.set(way, (this.#slow.get(way) ?? 0) - byMs)
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(wayOf(from, to))
+  }
+
+  /** Breaks the connections between two machines; each end learns it by itself. */
+  reset(one: string, other: string): void {
+    for (const stream of [...this.#streams]) {
+      const ends = [stream.host, stream.peerHost]
+      if (ends.includes(one) && ends.includes(other)) stream.break('ECONNRESET')
+    }
+  }
+
+  latency(from: string, to: string): number {
+    const usual = latencyMs.least + (latencyMs.most - latencyMs.least) * this.#random.fraction()
+    const once = this.#random.fraction() < 0.01 ? usual * 10 : usual
+    const slow = this.#slow.get(wayOf(from, to)) ?? 0
+    return slow > 0 ? once + slow * this.#random.fraction() : once
+  }
+
+  resendDelay(stalledMs: number): number {
+    return Math.min(resendMostMs, stalledMs) * this.#random.fraction()
+  }
+
+  /** One direction of a connection. */
+  pipe(from: string, to: string, broken: () => void = () => undefined): Pipe {
+    return new Pipe(this, from, to, broken)
+  }
+
+  noteStalled(pipe: Pipe, isStalled: boolean): void {
+    if (isStalled) this.#stalled.add(pipe)
+    else this.#stalled.delete(pipe)
+  }
+
+  noteStream(stream: SimulatedStream, isOpen: boolean): void {
+    if (isOpen) this.#streams.add(stream)
+    else this.#streams.delete(stream)
+  }
+
+  listen(address: Address, listening: Listening): () => void {
+    const where = formatAddress(address)
+    if (this.#ports.has(where)) throw Object.assign(new Error(`${where} is taken`), { code: 'EADDRINUSE' })
+    this.#ports.set(where, listening)
+    const close = () => {
+      if (this.#ports.get(where) === listening) this.#ports.delete(where)
+    }
+    listening.process.onDeath(close)
+    return close
+  }
+
+  connect(
+    process: Process,
+    host: string,
+    address: Address,
+    outcome: { opened(stream: Duplex): void; failed(error: Error): void },
+  ): { abort(): void } {
+    let isOver = false
+    const fail = (code: string) => {
+      if (!isOver) process.hand(() => outcome.failed(Object.assign(new Error(code), { code })))
+      isOver = true
+    }
+    const there = this.pipe(host, address.host, () => fail('ETIMEDOUT'))
+    const back = this.pipe(address.host, host, () => fail('ETIMEDOUT'))
+    const from = `${host}:${++this.#lastPort}`
+    let stream: SimulatedStream | undefined
+    there.send(() => {
+      const listening = this.#ports.get(formatAddress(address))
+      if (!listening) return back.send(() => fail('ECONNREFUSED'))
+      const ours = new SimulatedStream(this, { process, host, peerHost: address.host, pipe: there })
+      const theirs = new SimulatedStream(this, {
+        process: listening.process,
+        ...{ host: address.host, peerHost: host, pipe: back },
+      })
+      ours.join(theirs)
+      listening.process.hand(() => listening.accept(theirs as unknown as Duplex, from))
+      back.send(() => {
+        stream = ours
+        if (isOver) ours.destroy()
+        else process.hand(() => outcome.opened(ours as unknown as Duplex))
+      })
+    })
+    return {
+      abort() {
+        isOver = true
+        stream?.destroy()
+      },
+    }
+  }
+}
+
+function wayOf(from: string, to: string): string {
+  return `${from} > ${to}`
+}
+
+/** Messages in one direction of one connection: in order, and held back while nothing passes. */
+export class Pipe {
+  readonly way: string
+  readonly #network: Network
+  readonly #ends: readonly [string, string]
+  #broken: () => void
+  #lastArrival = 0
+  #held: (() => void)[] = []
+  #heldSince = 0
+  #giveUp: Appointment | undefined
+
+  constructor(network: Network, from: string, to: string, broken: () => void) {
+    this.#network = network
+    this.#ends = [from, to]
+    this.way = wayOf(from, to)
+    this.#broken = broken
+  }
+
+  onBroken(broken: () => void): void {
+    this.#broken = broken
+  }
+
+  send(arrive: () => void): void {
+    if (this.#held.length > 0 || this.#network.isCut(...this.#ends)) {
+      this.#hold(arrive)
+      return
+    }
+    const { scheduler } = this.#network
+    this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + this.#network.latency(...this.#ends))
+    scheduler.at(this.#lastArrival, () => {
+      if (this.#held.length > 0 || this.#network.isCut(...this.#ends)) this.#hold(arrive)
+      else arrive()
+    })
+  }
+
+  /** Something passes again: what was held arrives after a while. */
+  resend(): void {
+    const { scheduler } = this.#network
+    scheduler.after(this.#network.resendDelay(scheduler.now - this.#heldSince), () => {
+      if (this.#held.length === 0 || this.#network.isCut(...this.#ends)) return
+      const held = this.#held
+      this.#release()
+      for (const arrive of held) this.send(arrive)
+    })
+  }
+
+  /** Nothing that is held arrives any more. */
+  drop(): void {
+    this.#release()
+  }
+
+  #hold(arrive: () => void): void {
+    const { scheduler } = this.#network
+    if (this.#held.push(arrive) > 1) return
+    this.#heldSince = scheduler.now
+    this.#network.noteStalled(this, true)
+    this.#giveUp = scheduler.after(giveUpMs, () => {
+      this.#release()
+      this.#broken()
+    })
+  }
+
+  #release(): void {
+    this.#held = []
+    this.#network.noteStalled(this, false)
+    this.#giveUp?.cancel()
+  }
+}
+
+interface StreamOptions {
+  readonly process: Process
+  readonly host: string
+  readonly peerHost: string
+  /** To the other end. */
+  readonly pipe: Pipe
+}
+
+/** One end of a connection, as far as rpc.ts and outbox.ts use a Duplex. */
+class SimulatedStream extends EventEmitter {
+  destroyed = false
+  writable = true
+  writableNeedDrain = false
+  readonly host: string
+  readonly peerHost: string
+  readonly #network: Network
+  readonly #process: Process
+  readonly #pipe: Pipe
+  #peer: SimulatedStream | undefined
+  #unread = 0
+  #hasHeardEnd = false
+  readonly #forgetDeath: () => void
+
+  constructor(network: Network, { process, host, peerHost, pipe }: StreamOptions) {
+    super()
+    this.host = host
+    this.peerHost = peerHost
+    this.#network = network
+    this.#process = process
+    this.#pipe = pipe
+    pipe.onBroken(() => this.break('ETIMEDOUT'))
+    network.noteStream(this, true)
+    // The system of a machine whose process has died closes what it had open.
+    this.#forgetDeath = process.onDeath(() => this.destroy())
+  }
+
+  join(peer: SimulatedStream): void {
+    this.#peer = peer
+    peer.#peer = this
+  }
+
+  write(chunk: Buffer): boolean {
+    if (!this.writable) return false
+    this.#unread += chunk.length
+    if (this.#unread > highWaterBytes) this.writableNeedDrain = true
+    const peer = this.#peer as SimulatedStream
+    this.#pipe.send(() => peer.#arrive(chunk, this))
+    return !this.writableNeedDrain
+  }
+
+  end(): void {
+    if (!this.writable) return
+    this.writable = false
+    const peer = this.#peer as SimulatedStream
+    this.#pipe.send(() => peer.#hearEnd())
+    if (this.#hasHeardEnd) this.#close()
+  }
+
+  destroy(): this {
+    if (this.destroyed) return this
+    this.#pipe.send(() => this.#peer?.break('ECONNRESET'))
+    this.#close()
+    return this
+  }
+
+  /** The system says that there is no connection any more. */
+  break(code: string): void {
+    if (this.destroyed) return
+    this.#close(Object.assign(new Error(code), { code }))
+  }
+
+  #arrive(chunk: Buffer, from: SimulatedStream): void {
+    // Of a connection that this system knows nothing of any more.
+    if (this.destroyed) return void this.#pipe.send(() => from.break('ECONNRESET'))
+    this.#process.hand(() => {
+      from.#taken(chunk.length)
+      if (!this.destroyed) this.emit('data', chunk)
+    })
+  }
+
+  #taken(bytes: number): void {
+    this.#unread -= bytes
+    if (!this.writableNeedDrain || this.#unread > highWaterBytes / 2) return
+    this.writableNeedDrain = false
+    this.#process.handLater(() => this.emit('drain'))
+  }
+
+  #hearEnd(): void {
+    if (this.destroyed) return
+    this.#hasHeardEnd = true
+    this.#process.hand(() => {
+      if (this.destroyed) return
+      this.emit('end')
+      if (!this.writable) this.#close()
+    })
+  }
+
+  #close(error?: Error): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    this.writable = false
+    this.#network.noteStream(this, false)
+    this.#forgetDeath()
+    this.#process.handLater(() => {
+      if (error) this.emit('error', error)
+      this.emit('close')
+    })
+  }
+}

@@ -1,0 +1,423 @@
+// Knows every committed write, sees every node from outside, and says as soon as one of the claims does not hold.
+
+import type { LogWatcher } from '../../src/admin/log-view.ts'
+import type { Position } from '../../src/base/stamp.ts'
+import type { Delivered } from '../../src/cluster/delivery/acknowledgements.ts'
+import type { Written } from '../../src/store/store.ts'
+import type { State } from './datastore.ts'
+import { keysOf } from './forms.ts'
+import type { SimulatedNode } from './node.ts'
+import type { Question } from './request.ts'
+import { answerAt, isAtOrAfter, keysFor, valueAt } from './truth.ts'
+import type { World } from './world.ts'
+
+type PlacedChange = Parameters<LogWatcher['apply']>[0][number]
+
+export type Claim =
+  | 'C1'
+  | 'C2'
+  | 'C3'
+  | 'C4'
+  | 'C5'
+  | 'C6'
+  | 'C7'
+  | 'C8'
+  | 'C9'
+  | 'refuse'
+  | 'spread'
+  | 'health'
+
+export interface Violation {
+  readonly claim: Claim
+  readonly what: string
+  readonly atMs: number
+}
+
+/** What one process has been seen to do. */
+interface Record {
+  /** The states that it had applied, one after the other. */
+  readonly states: State[]
+  /** Names and lives that it held, and from when to when. */
+  readonly lives: { readonly name: string; readonly life: Position; readonly fromMs: number; toMs: number }[]
+  /** The last join on whose account it must prove what it holds, and when it applied that. */
+  joined: { readonly state: State; readonly atMs: number } | undefined
+  /** What was true when its last read of a key, or of the table of APIs, was carried out. */
+  readonly reads: Map<string, State>
+  /** Since when it hears notifications; undefined when it does not. */
+  listensSinceMs: number | undefined
+}
+
+/** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
+const spreadMs = 900
+/** Purges of joins that come together are one; then the router is read again. */
+const proofMs = 1100
+const reloadMs = 3000
+/** Clocks of different machines are not the same. */
+const clockSlackMs = 3
+
+export class Oracle {
+  violation: Violation | undefined
+  readonly #world: World
+  readonly #records = new Map<SimulatedNode, Record>()
+  /** The newest write that was answered complete, when all nodes refuse, and when. */
+  #complete: { readonly state: State; readonly atMs: number } | undefined
+  /** What each worker could answer when its node was at the last of so many states. */
+  readonly #answerable = new WeakMap<object, Map<string, number>>()
+  #historiesLost = 0
+
+  constructor(world: World) {
+    this.#world = world
+    world.datastore.watchers.add((state) => this.#committed(state))
+  }
+
+  fail(claim: Claim, what: string): undefined {
+    if (this.violation) return
+    this.violation = { claim, what, atMs: this.#world.scheduler.now }
+    this.#world.trace.say('ORACLE', `${claim} does not hold: ${what}`)
+    this.#world.scheduler.halt()
+  }
+
+  /** The datastore has lost writes: nobody is bound by what was promised of them. */
+  forgetWrites(): void {
+    this.#historiesLost++
+    this.#complete = undefined
+  }
+
+  watch(node: SimulatedNode): void {
+    const record: Record = {
+      ...{ states: [], lives: [], joined: undefined, reads: new Map() },
+      listensSinceMs: undefined,
+    }
+    this.#records.set(node, record)
+    node.agent.events.watch({
+      apply: (changes) => this.#applied(node, record, changes),
+      lapse: () => this.#jumped(node, record),
+    })
+  }
+
+  /** C9: it registered, or said that it did anew. */
+  registered(node: SimulatedNode, name: string, life: Position): void {
+    const { lives } = this.#recordOf(node)
+    const now = this.#world.scheduler.now
+    const last = lives.at(-1)
+    if (last) last.toMs = now
+    lives.push({ name, life, fromMs: now, toMs: Number.POSITIVE_INFINITY })
+  }
+
+  /** A read of its was carried out. */
+  readBy(node: SimulatedNode, key: string, state: State): void {
+    this.#recordOf(node).reads.set(key, state)
+  }
+
+  listens(node: SimulatedNode, isListening: boolean): void {
+    this.#recordOf(node).listensSinceMs = isListening ? this.#world.scheduler.now : undefined
+  }
+
+  begunToServe(node: SimulatedNode): void {
+    const { states, lives } = this.#recordOf(node)
+    const [position, life] = [states.at(-1)?.position ?? -1, lives.at(-1)?.life ?? 0]
+    if (position < life) this.fail('C2', `${node.label} serves at ${position}, registered at ${life}`)
+  }
+
+  /** A request is sent; tells what is to be called with its answer. */
+  asked(node: SimulatedNode, worker: object, question: Question): (answer: string) => undefined {
+    const record = this.#recordOf(node)
+    const from = record.states.length - 1
+    const { scheduler } = this.#world
+    const startMs = scheduler.now
+    const complete = this.#complete
+    return (answer) => {
+      const what = `${node.label} answered ${question.path} with ${question.key}: ${answer}`
+      if (answer === '503') return this.#unanswered(worker, record, question, from, what)
+      const states = record.states.slice(from)
+      const fitting = states.filter((state) => answerAt(state, question) === answer)
+      if (fitting.length === 0) {
+        const wanted = states.map((state) => `${answerAt(state, question)} at ${state.position}`)
+        return this.fail(states.length > 1 ? 'C8' : 'C2', `${what}; right would be ${wanted.join(' or ')}`)
+      }
+      this.#checkMinimum(question, fitting, what)
+      this.#checkRefusal(complete, startMs, fitting, what)
+      this.#checkPurge(node, record, question, states, startMs, what)
+      if (states.length === 1) this.#remember(worker, question, record.states.length)
+    }
+  }
+
+  /** An Admin API's answer to a write. */
+  answered(node: SimulatedNode, { stamp, nodes }: Written, delivered: Delivered, waitMs: number): undefined {
+    const state = this.#world.datastore.state(stamp.digest)
+    const { applied, of, lagging } = delivered
+    const { marks } = this.#world
+    marks.note(
+      applied === of ? 'write: complete' : waitMs > 0 ? 'write: incomplete' : 'write: not waited for',
+    )
+    const what = `${node.label} said ${applied}/${of} of ${stamp.position}, lagging ${lagging.join() || 'nobody'}`
+    if (!state || state.position !== stamp.position) return this.fail('C9', `${what}; there is no such write`)
+    if (applied === 0 && lagging.length === 0) {
+      marks.note('write: not even applied here')
+      return
+    }
+    const names = nodes.map(({ name }) => name)
+    if (lagging.some((name) => !names.includes(name)))
+      return this.fail('C9', `${what}; not all of these were to know`)
+    if (applied !== of - lagging.length) return this.fail('C9', `${what}; the sum is wrong`)
+    const lapsed = nodes.filter(({ lapsesMs }) => lapsesMs !== null)
+    if (of > nodes.length || of < nodes.length - lapsed.length) {
+      return this.fail('C9', `${what}; ${nodes.length} were to know`)
+    }
+    if (of < nodes.length) marks.note('write: somebody forced out need not know any more')
+    // Whose directory was lost leaves a row that nobody speaks for until it expires.
+    const isMissing = (one: SimulatedNode) => lagging.includes(one.name)
+    for (const { name, life, lapsesMs } of nodes) {
+      if (lagging.includes(name) || (lapsesMs !== null && of < nodes.length)) continue
+      if (!this.#has(name, life, state))
+        return this.fail('C9', `${what}; ${name} in its life ${life} has not got it`)
+    }
+    if (applied === of) this.#completed(state)
+    else if (waitMs > 1000 && this.#world.isCalm(3000) && this.#world.nodes.some(isMissing))
+      this.fail('C9', `${what}; and nothing was wrong`)
+  }
+
+  refused(code: string): void {
+    if (this.#world.isCalm(8000) && !['already-exists', 'does-not-exist'].includes(code)) {
+      this.fail('C9', `a write failed (${code}), and nothing was wrong`)
+    }
+  }
+
+  /** When all that was wrong has been mended, and some time has passed. */
+  settled(): void {
+    const { datastore, nodes, trace } = this.#world
+    const { head } = datastore
+    for (const node of nodes) {
+      if (!node.serves()) this.fail('C4', `${node.label} does not serve`)
+      const { position, digest } = node.applied
+      if (digest !== head.digest)
+        this.fail('C4', `${node.label} is at ${position}, the log at ${head.position}`)
+      for (const key of this.#cacheKeys(head)) this.#checkEntry(node, head, key, 'C4')
+    }
+    trace.say('world', 'has settled', { head: head.position })
+  }
+
+  /** C5, as text: undefined when all views agree with each other and with what is. */
+  disagreement(): string | undefined {
+    const { nodes } = this.#world
+    const names = nodes.map((node) => node.name).sort()
+    const views = nodes.map((node) =>
+      node.agent.cluster
+        .members()
+        .filter(({ status }) => status !== 'left')
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    )
+    for (const [i, view] of views.entries()) {
+      const alive = view.filter(({ status }) => status === 'alive').map(({ name }) => name)
+      if (alive.join() !== names.join()) {
+        const shown = view.map(({ name, status }) => `${name} ${status}`)
+        return `to ${nodes[i]?.label}: ${shown.join(', ')}; there are ${names.join(', ')}`
+      }
+    }
+    const texts = views.map((view) =>
+      view
+        .filter(({ status }) => status === 'alive')
+        .map(({ name, life }) => `${name} ${life}`)
+        .join(),
+    )
+    return texts.every((text) => text === texts[0]) ? undefined : `views differ: ${texts.join(' and ')}`
+  }
+
+  #recordOf(node: SimulatedNode): Record {
+    return this.#records.get(node) as Record
+  }
+
+  #committed(state: State): void {
+    const { scheduler, nodes } = this.#world
+    const expected = nodes.filter((node) => this.#hears(node, state.at))
+    const histories = this.#historiesLost
+    scheduler.after(spreadMs, () => {
+      if (histories !== this.#historiesLost) return
+      for (const node of expected) {
+        if (!node.serves() || !this.#hears(node, state.at)) continue
+        const last = this.#recordOf(node).states.at(-1)
+        if (!last || isAtOrAfter(last, state)) continue
+        this.fail(
+          'spread',
+          `${node.label} hears of changes, and is at ${last.position}, not at ${state.position}`,
+        )
+      }
+    })
+  }
+
+  /** Whether nothing keeps the node from hearing what happened at a time, and has not for a while. */
+  #hears(node: SimulatedNode, atMs: number): boolean {
+    const { listensSinceMs } = this.#recordOf(node)
+    return (
+      node.serves() &&
+      listensSinceMs !== undefined &&
+      listensSinceMs < atMs &&
+      !this.#world.isDisturbed(node.host)
+    )
+  }
+
+  #applied(node: SimulatedNode, record: Record, changes: readonly PlacedChange[]): undefined {
+    const [first, last] = [changes[0] as PlacedChange, changes.at(-1) as PlacedChange]
+    const before = record.states.at(-1)
+    const state = this.#world.datastore.state(last.digest)
+    const what = `${node.label} applied ${first.position} to ${last.position} after ${before?.position}`
+    if (!state || state.position !== last.position) return this.fail('C1', `${what}, which the log never had`)
+    if (state.before !== before || first.position !== state.first)
+      return this.fail('C1', `${what}: out of order`)
+    record.states.push(state)
+    this.#world.trace.say(node.label, `has applied ${state.position}`)
+    if (changes.some((change) => this.#asksForProof(node, change))) this.#noteJoin(node, record, state)
+    for (const key of this.#touched(state)) this.#checkEntry(node, state, key, 'C3')
+  }
+
+  #jumped(node: SimulatedNode, record: Record): undefined {
+    const { position, digest } = node.applied
+    const state = this.#world.datastore.state(digest)
+    if (!state || state.position !== position) {
+      return this.fail('C1', `${node.label} jumped to ${position}, which the log never had`)
+    }
+    record.states.push(state)
+    // All was deleted, and is read anew in any case.
+    record.joined = undefined
+    this.#world.trace.say(node.label, `has loaded everything at ${position}`)
+  }
+
+  #asksForProof(node: SimulatedNode, { entity, old, new: row }: PlacedChange): boolean {
+    if (entity !== 'nodes' || row?.status !== 'alive') return false
+    const isBack = old != null && old.status === 'alive' && old.life === row.life
+    if (row.life !== null && !isBack) return false
+    return node.settings.purgeOnJoin === 'all' || row.name === node.name
+  }
+
+  #noteJoin(node: SimulatedNode, record: Record, state: State): void {
+    const { scheduler } = this.#world
+    const joined = { state, atMs: scheduler.now }
+    record.joined = joined
+    scheduler.after(proofMs + reloadMs, () => {
+      if (!node.serves() || this.#world.isDisturbed(node.host) || record.joined !== joined) return
+      if (!isReadSince(record, 'apis')) this.fail('C6', `${node.label} has not read its APIs anew`)
+    })
+  }
+
+  #checkPurge(
+    node: SimulatedNode,
+    record: Record,
+    question: Question,
+    states: readonly State[],
+    startMs: number,
+    what: string,
+  ): undefined {
+    const { joined } = record
+    const [state] = states
+    if (states.length > 1 || !state || !joined || startMs < joined.atMs + proofMs) return
+    if (this.#world.isDisturbed(node.host)) return
+    for (const key of keysFor(state, question)) {
+      if (isReadSince(record, key) || isKnownAbsent(record, state, key)) continue
+      return this.fail('C6', `${what}; ${key} was not read again since the join at ${joined.state.position}`)
+    }
+  }
+
+  #checkMinimum({ minPosition = 0 }: Question, fitting: readonly State[], what: string): void {
+    if (fitting.every(({ position }) => position < minPosition)) {
+      this.fail('C2', `${what}; it was to be ${minPosition} or later`)
+    }
+  }
+
+  #checkRefusal(
+    complete: { readonly state: State; readonly atMs: number } | undefined,
+    startMs: number,
+    fitting: readonly State[],
+    what: string,
+  ): void {
+    if (!complete || complete !== this.#complete || startMs < complete.atMs + clockSlackMs) return
+    if (fitting.some((state) => isAtOrAfter(state, complete.state))) return
+    this.fail(
+      'refuse',
+      `${what}; ${complete.state.position} was complete ${startMs - complete.atMs} ms before`,
+    )
+  }
+
+  #completed(state: State): void {
+    const { scheduler, plan } = this.#world
+    if (plan.settings.onStale !== 'refuse') return
+    if (this.#complete && this.#complete.state.position > state.position) return
+    this.#complete = { state, atMs: scheduler.now }
+  }
+
+  #remember(worker: object, { path, key }: Question, states: number): void {
+    const answerable = this.#answerable.get(worker) ?? new Map<string, number>()
+    this.#answerable.set(worker, answerable)
+    answerable.set(`${path} ${key}`, states)
+  }
+
+  #unanswered(worker: object, record: Record, question: Question, from: number, what: string): undefined {
+    const { marks, plan } = this.#world
+    marks.note('request: 503')
+    const { onStale, cacheBytes } = plan.settings
+    if (question.minPosition !== undefined || onStale === 'refuse') return
+    if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
+    if (cacheBytes < 100_000 || plan.faults.some(({ kind }) => kind === 'datastore errors')) return
+    const states = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
+    if (states === record.states.length && from === states - 1) {
+      this.fail('C7', `${what}; it was answered before, and nothing has changed since`)
+    }
+  }
+
+  /** C3: what the node holds under a key is what is true at what it has applied, or, read later, after it. */
+  #checkEntry(node: SimulatedNode, state: State, key: string, claim: Claim): void {
+    const held = node.agent.catalog.read(key)
+    if (held === undefined) return
+    const text = JSON.stringify(held)
+    let later: State | undefined = this.#world.datastore.head
+    while (later && later.position >= state.position) {
+      if (JSON.stringify(valueAt(later, key)) === text) return
+      later = later.before
+    }
+    if (!isAtOrAfter(this.#world.datastore.head, state) && JSON.stringify(valueAt(state, key)) === text)
+      return
+    this.fail(claim, `${node.label} holds ${text} under ${key} at ${state.position}`)
+  }
+
+  #touched({ changes }: State): Set<string> {
+    const touched = new Set<string>()
+    for (const { entity, old, new: row } of changes) {
+      for (const image of [old, row]) {
+        if (image === null) continue
+        if (entity === 'plugins') touched.add(`plugins:${image.api_id}`)
+        if (entity === 'consumers') touched.add(`consumers:${image.id}`)
+        if (entity === 'keyauth_credentials') touched.add(`keyauth_credentials:${image.key}`)
+      }
+    }
+    return touched
+  }
+
+  #cacheKeys({ tables }: State): string[] {
+    const ids = (entity: string) => [...(tables.get(entity)?.keys() ?? [])]
+    const credentials = [...(tables.get('keyauth_credentials')?.values() ?? [])]
+    return [
+      ...ids('apis').map((id) => `plugins:${id}`),
+      ...ids('consumers').map((id) => `consumers:${id}`),
+      ...credentials.map(({ key }) => `keyauth_credentials:${key}`),
+    ]
+  }
+
+  /** Whether a process that held this life when the write was there, or after that, has applied it. */
+  #has(name: string, life: Position, state: State): boolean {
+    for (const { lives, states } of this.#records.values()) {
+      if (!lives.some((one) => one.name === name && one.life === life && one.toMs >= state.at)) continue
+      if (states.some((applied) => applied === state || isAtOrAfter(applied, state))) return true
+    }
+    return false
+  }
+}
+
+/** By the keys that there are, all of which were read since. */
+function isKnownAbsent(record: Record, state: State, key: string): boolean {
+  const [family = ''] = key.split(':')
+  return valueAt(state, key) === null && isReadSince(record, keysOf(family))
+}
+
+function isReadSince({ reads, joined }: Record, key: string): boolean {
+  const read = reads.get(key)
+  return joined === undefined || (read !== undefined && isAtOrAfter(read, joined.state))
+}

@@ -1,0 +1,133 @@
+// What a seed means: a world, and what is to happen in it and when. Plain data, so that a part of it can be left out.
+import type { Random } from '../../src/base/random.ts'
+import { between, chanceFor, pick, whole } from './chance.ts'
+import { type FaultKind, type FaultSpec, faultKinds, faultSpecs } from './faults.ts'
+import type { NodeSettings } from './node.ts'
+import { type OperationKind, operationWeights } from './workload.ts'
+
+/** Something that goes wrong for a while. What is drawn decides whom it hits, by whoever is there at the time. */
+export interface Fault {
+  readonly id: number
+  readonly atMs: number
+  readonly forMs: number
+  readonly kind: FaultKind
+  /** Each in [0, 1). */
+  readonly draws: readonly [number, number, number]
+}
+
+/** A write, through whichever node. */
+export interface Operation {
+  readonly id: number
+  readonly atMs: number
+  readonly kind: OperationKind
+  readonly waits: boolean
+  readonly draws: readonly [number, number, number]
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly nodes: number
+  readonly settings: NodeSettings
+  /** Whether clocks of nodes drift and are set. */
+  readonly clockRates: readonly number[]
+  readonly replicaLagMs: number
+  readonly warmUpMs: number
+  /** For how long faults begin and writes are made. */
+  readonly unrestMs: number
+  readonly faults: readonly Fault[]
+  readonly operations: readonly Operation[]
+}
+
+export interface PlanOptions {
+  readonly seed: number
+  readonly nodes?: number | undefined
+  /** Those that may happen; undefined: what the seed says. */
+  readonly faults?: readonly FaultKind[] | undefined
+  readonly unrestMs?: number | undefined
+}
+
+/** Nodes start, meet and load; then it begins. */
+const warmUpMs = 1500
+
+export function planOf(options: PlanOptions): Plan {
+  const { seed } = options
+  const random = chanceFor(seed, 'plan')
+  const nodes = options.nodes ?? pick(random, [2, 3, 3, 3, 4, 5])
+  const isRefusing = random.fraction() < 0.25
+  const unrestMs = options.unrestMs ?? between(random, 3000, 9000)
+  const allowed = options.faults ?? someFaults(random, isRefusing)
+  const settings = settingsOf(random, isRefusing)
+  const replicaLagMs = random.fraction() < 0.3 ? between(random, 50, 800) : 0
+  const clockRates = Array.from({ length: nodes }, () => 1 + (random.fraction() - 0.5) * 1e-4)
+  const faults = faultsOf(chanceFor(seed, 'faults'), allowed, unrestMs)
+  const operations = operationsOf(chanceFor(seed, 'operations'), unrestMs, settings.ackTimeoutMs)
+  return {
+    ...{ seed, nodes, settings, clockRates, replicaLagMs, warmUpMs, unrestMs, faults, operations },
+  }
+}
+
+function settingsOf(random: Random, isRefusing: boolean): NodeSettings {
+  return {
+    workers: pick(random, [1, 2]),
+    heartbeatIntervalMs: pick(random, [1000, 1000, 500, 4000]),
+    ackTimeoutMs: pick(random, [1000, 1000, 300, 2000]),
+    timing: { probeIntervalMs: pick(random, [250, 500, 1000, 1000]) },
+    purgeOnJoin: pick(random, ['all', 'all', 'self'] as const),
+    maxStalenessMs: isRefusing ? pick(random, [2000, 3000, 5000]) : pick(random, [undefined, 3000]),
+    onStale: isRefusing ? 'refuse' : 'serve',
+    ttlSeconds: 60,
+    cacheBytes: pick(random, [1_000_000, 1_000_000, 8_000]),
+    minPositionWaitMs: pick(random, [1000, 200]),
+    keepEvents: pick(random, [1_000_000, 30]),
+  }
+}
+
+/** Some kinds of faults and not others, so that what they do together is seen, and what each does alone as well. */
+function someFaults(random: Random, isRefusing: boolean): FaultKind[] {
+  const part = pick(random, [0, 0.15, 0.3, 0.6])
+  const specs: Readonly<Record<FaultKind, FaultSpec>> = faultSpecs
+  // Nobody promises anything of a primary that comes back as an older one.
+  const possible = faultKinds.filter((kind) => {
+    const { losesWrites, breaksRefusal } = specs[kind]
+    return !isRefusing || !(losesWrites || breaksRefusal)
+  })
+  return possible.filter(() => random.fraction() < part)
+}
+
+function faultsOf(random: Random, kinds: readonly FaultKind[], unrestMs: number): Fault[] {
+  if (kinds.length === 0) return []
+  const count = 1 + whole(random, Math.ceil(unrestMs / 900))
+  const faults = Array.from({ length: count }, (_, id) => {
+    const kind = pick(random, kinds)
+    const [leastMs, mostMs] = faultSpecs[kind].forMs
+    // Most are short, since it is their beginning and their end that is of interest.
+    const forMs = leastMs + (mostMs - leastMs) * random.fraction() ** 2
+    const atMs = warmUpMs + random.fraction() * unrestMs
+    return { id, atMs, forMs, kind, draws: draws(random) }
+  })
+  return faults.sort((a, b) => a.atMs - b.atMs)
+}
+
+function operationsOf(random: Random, unrestMs: number, ackTimeoutMs: number): Operation[] {
+  const operations: Operation[] = []
+  const kinds = Object.entries(operationWeights).flatMap(([kind, weight]) =>
+    Array.from({ length: weight }, () => kind as OperationKind),
+  )
+  const gapMs = pick(random, [80, 150, 400])
+  for (let atMs = warmUpMs; atMs < warmUpMs + unrestMs; ) {
+    // In bursts, with pauses in which everything can settle.
+    atMs += random.fraction() < 0.1 ? between(random, 0, 2 * ackTimeoutMs) : random.fraction() * 2 * gapMs
+    const waits = random.fraction() < 0.8
+    operations.push({ id: operations.length, atMs, kind: pick(random, kinds), waits, draws: draws(random) })
+  }
+  return operations
+}
+
+function draws(random: Random): [number, number, number] {
+  return [random.fraction(), random.fraction(), random.fraction()]
+}
+
+/** How many nodes a plan could have at once; hosts are numbered from 1. */
+export function hostOf(index: number): string {
+  return `10.0.0.${index + 1}`
+}

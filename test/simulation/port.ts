@@ -1,0 +1,57 @@
+// The port between an agent and a worker in one process: a MessageChannel on simulated time.
+import { EventEmitter } from 'node:events'
+import type { LinkPort } from '../../src/catalog/link.ts'
+import type { Process } from './process.ts'
+
+/** Between two threads, in ms: mostly at once, sometimes after whatever the other one was at. */
+const delayMs = 0.4
+
+export class SimulatedPort extends EventEmitter {
+  readonly #process: Process
+  readonly #chance: () => number
+  readonly #arrived: unknown[] = []
+  #peer: SimulatedPort | undefined
+  #isClosed = false
+
+  constructor(process: Process, chance: () => number) {
+    super()
+    this.#process = process
+    this.#chance = chance
+  }
+
+  static pair(process: Process, chance: () => number): [SimulatedPort, SimulatedPort] {
+    const [one, other] = [new SimulatedPort(process, chance), new SimulatedPort(process, chance)]
+    one.#peer = other
+    other.#peer = one
+    return [one, other]
+  }
+
+  get link(): LinkPort {
+    return this as unknown as LinkPort
+  }
+
+  postMessage(message: unknown): void {
+    const peer = this.#peer
+    if (this.#isClosed || !peer) return
+    peer.#arrived.push(structuredClone(message))
+    this.#process.clock.after(delayMs * this.#chance() ** 3, () => peer.#deliver())
+  }
+
+  /** As `receiveMessageOnPort`. */
+  takeNext(): { readonly message: unknown } | undefined {
+    return this.#arrived.length > 0 ? { message: this.#arrived.shift() } : undefined
+  }
+
+  close(): void {
+    for (const port of [this, this.#peer]) {
+      if (!port || port.#isClosed) continue
+      port.#isClosed = true
+      this.#process.handLater(() => port.emit('close'))
+    }
+  }
+
+  #deliver(): void {
+    const next = this.takeNext()
+    if (next && !this.#isClosed) this.emit('message', next.message)
+  }
+}

@@ -1,0 +1,95 @@
+// A request through the gateway of a worker, and what came of it in one word.
+import { Headers } from '../../src/proxy/headers.ts'
+import { nobody, type Reply } from '../../src/proxy/inbound/inbound.ts'
+import type { Outbound } from '../../src/proxy/outbound/outbound.ts'
+import type { Gateway } from '../../src/proxy/proxy.ts'
+
+export interface Question {
+  readonly path: string
+  /** The API key that it carries. */
+  readonly key: string | undefined
+  /** `X-Troop-Min-Position`. */
+  readonly minPosition: number | undefined
+}
+
+/** Upstreams that answer at once, with where they are and as whom they were asked. */
+export const upstreams: Outbound = {
+  send({ host, headers }, receiver) {
+    const consumer = new Headers(headers).get('x-consumer-id') ?? 'nobody'
+    let isAborted = false
+    // Nothing is to be called before `send` has returned.
+    queueMicrotask(() => {
+      if (isAborted) return
+      receiver.head(200, 'OK', ['X-Went', `${host} ${consumer}`])
+      receiver.end([])
+    })
+    return {
+      bodyBytes: 0,
+      resume() {},
+      abort() {
+        isAborted = true
+      },
+    }
+  },
+  stop() {},
+}
+
+/** `told` is called once, with `200 <upstream> <consumer>`, or the status alone. */
+export function sendTo(
+  gateway: Gateway,
+  { path, key, minPosition }: Question,
+  receivedAt: number,
+  told: (answer: string) => void,
+): void {
+  const rawHeaders = ['Host', 'simulated']
+  if (key !== undefined) rawHeaders.push('apikey', key)
+  if (minPosition !== undefined) rawHeaders.push('X-Troop-Min-Position', String(minPosition))
+  const reply = new Ear(told)
+  gateway.handle(
+    {
+      ...{ method: 'GET', target: path, httpVersion: '1.1', rawHeaders, body: null, trailers: () => [] },
+      ...{ remoteAddress: '10.9.9.9', localPort: 8000, encrypted: false, upgrade: null, receivedAt },
+    },
+    reply,
+  )
+}
+
+/** Hears a reply and keeps its head. */
+class Ear implements Reply {
+  watcher = nobody
+  open = true
+  bytesSent = 0
+  readonly #told: (answer: string) => void
+  #answer = ''
+
+  constructor(told: (answer: string) => void) {
+    this.#told = told
+  }
+
+  inform(): void {}
+
+  head(status: number, _reason: string | undefined, raw: readonly string[]): void {
+    const went = new Headers(raw).get('x-went')
+    this.#answer = went === undefined ? String(status) : `${status} ${went}`
+  }
+
+  write(): boolean {
+    return true
+  }
+
+  end(): void {
+    this.open = false
+    this.watcher.closed(true)
+    this.#told(this.#answer)
+  }
+
+  switchTo(): undefined {
+    return undefined
+  }
+
+  cut(): void {
+    this.open = false
+    this.watcher.closed(false)
+    this.#told('cut')
+  }
+}

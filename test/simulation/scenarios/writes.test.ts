@@ -1,0 +1,17 @@
+import { expect } from 'chai'
+import { scenario } from './scenario.ts'
+
+describe('in a simulated cluster, the answer to a write', () => {
+  it('counts those who have it, even where the writer has loaded everything anew since', () =>
+    scenario(3, ({ world, node, change, changePast, run }) => {
+      const slow = ['10.0.0.2', '10.0.0.3'].map((host) => world.network.slow(host, '10.0.0.1', 300))
+      const { position } = node(1).applied
+      const told = change(node(1))
+      world.scheduler.runUntil(() => node(1).applied.position > position, 500, 1)
+      // More than is applied event by event.
+      changePast(90)
+      run(900)
+      for (const end of slow) end()
+      expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
+    }))
+})

@@ -1,0 +1,202 @@
+// What people do with a cluster meanwhile: they write through any of its nodes, or past them, and ask its workers.
+
+import { codeOf } from '../../src/base/errors.ts'
+import type { Row } from '../../src/base/json.ts'
+import { api } from '../../src/entities/api.ts'
+import { consumer } from '../../src/entities/consumer.ts'
+import type { Entity } from '../../src/entities/define.ts'
+import { plugin } from '../../src/entities/plugin.ts'
+import { keyauthCredential as credential } from '../../src/plugins/key-auth/credential.ts'
+import type { Store, Written } from '../../src/store/store.ts'
+import type { SimulatedNode } from './node.ts'
+import type { Operation } from './plan.ts'
+import type { Question } from './request.ts'
+import { rowsOf, type Tables } from './tables.ts'
+import type { World } from './world.ts'
+
+/** How often each is done, of the sum of all. */
+export const operationWeights = {
+  'create api': 3,
+  'point api elsewhere': 6,
+  'delete api': 2,
+  'guard api': 3,
+  'open api': 2,
+  'create consumer': 3,
+  'delete consumer': 1,
+  'give key': 5,
+  'change key': 5,
+  'take key': 2,
+  'write past all nodes': 3,
+  'write much past all nodes': 1,
+}
+export type OperationKind = keyof typeof operationWeights
+
+/** Few, so that writes and lookups meet. */
+export const paths = ['/a0', '/a1', '/a2']
+export const keys = ['k0', 'k1', 'k2', 'k3']
+const usernames = ['u0', 'u1', 'u2']
+
+export class Workload {
+  readonly #world: World
+  #revision = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** So that there is something to serve from the beginning. */
+  populate(): void {
+    this.#world.datastore.commit('setup', (changes) => {
+      const made = () => ({ id: this.#world.datastore.uuid(), created_at: this.#world.datastore.now() })
+      const [first] = paths.map((path) => changes.insert(api, apiRow(path, 0), made()))
+      const [someone] = usernames
+        .slice(0, 2)
+        .map((username) => changes.insert(consumer, { username }, made()))
+      changes.insert(credential, { consumer_id: someone?.id as string, key: keys[0] as string }, made())
+      changes.insert(plugin, guard(first as Row), made())
+    })
+  }
+
+  run({ kind, draws, waits }: Operation): void {
+    const { datastore, trace } = this.#world
+    if (kind.startsWith('write ')) {
+      trace.say('psql', kind)
+      // More than a page, and now and then more than is applied event by event.
+      const much = draws[1] < 0.2 ? 90 : 30
+      this.#past(kind === 'write much past all nodes' ? much : 3, draws[0])
+      return
+    }
+    const nodes = this.#world.nodes.filter((node) => node.serves())
+    const node = nodes[Math.floor(draws[0] * nodes.length)]
+    if (!node) return
+    const write = this.#writeOf(kind, node.agent.store, datastore.head.tables, draws)
+    if (!write) return
+    trace.say(node.label, `is asked to ${kind}`)
+    void this.#carryOut(node, kind, write, waits ? 10_000 : 0)
+  }
+
+  /** Any request. */
+  question(): Question {
+    const { requests } = this.#world.chance
+    const path = paths[Math.floor(requests.fraction() * paths.length)] as string
+    const key = requests.fraction() < 0.15 ? undefined : keys[Math.floor(requests.fraction() * keys.length)]
+    return { path, key, minPosition: undefined }
+  }
+
+  /** Every request that there is. */
+  everything(): Question[] {
+    return paths.flatMap((path) => [undefined, ...keys].map((key) => ({ path, key, minPosition: undefined })))
+  }
+
+  async #carryOut(
+    node: SimulatedNode,
+    kind: OperationKind,
+    write: () => Promise<Written | null>,
+    waitMs: number,
+  ): Promise<void> {
+    const { trace, oracle, marks } = this.#world
+    try {
+      const outcome = await node.write(write, waitMs)
+      if (!outcome) return
+      const [written, delivered] = outcome
+      const { applied, of, lagging } = delivered
+      trace.say(node.label, `answers ${kind}`, {
+        position: written.stamp.position,
+        applied: `${applied}/${of}`,
+        ...(lagging.length > 0 && { lagging }),
+      })
+      oracle.answered(node, written, delivered, waitMs)
+      this.#look(waitMs > 0 && applied === of)
+    } catch (error) {
+      const code = codeOf(error) ?? String(error)
+      trace.say(node.label, `fails to ${kind}`, { code })
+      marks.note(`write: ${code}`)
+      oracle.refused(code)
+    }
+  }
+
+  /** Asks everywhere for everything that might be new, right after an answer. */
+  #look(isComplete: boolean): void {
+    for (const node of this.#world.nodes) {
+      if (!node.serves()) continue
+      for (let worker = 0; worker < node.workers.length; worker++) {
+        this.#world.ask(node, worker, this.question(), isComplete)
+      }
+    }
+  }
+
+  #writeOf(
+    kind: OperationKind,
+    store: Store,
+    tables: Tables,
+    [, one, other]: Operation['draws'],
+  ): (() => Promise<Written | null>) | undefined {
+    const any = (entity: Entity): Row | undefined => {
+      const rows = rowsOf(tables, entity.name)
+      return rows[Math.floor(one * rows.length)]
+    }
+    const revise = (row: Row | undefined, entity: Entity, change: Row) =>
+      row &&
+      (() => store.update(entity, { id: row.id as string }, (current) => ({ ...current, ...change }), actor))
+    const remove = (row: Row | undefined, entity: Entity) =>
+      row && (() => store.remove(entity, { id: row.id as string }, () => undefined, actor))
+    const insert = (entity: Entity, row: Row) => () => store.insert(entity, row, actor)
+    const path = paths[Math.floor(other * paths.length)] as string
+    const key = keys[Math.floor(other * keys.length)] as string
+    const [owner, place] = [any(consumer), any(api)]
+    switch (kind) {
+      case 'create api':
+        return insert(api, apiRow(path, ++this.#revision))
+      case 'point api elsewhere':
+        return revise(place, api, upstream(++this.#revision))
+      case 'delete api':
+        return remove(place, api)
+      case 'guard api':
+        return place && insert(plugin, guard(place))
+      case 'open api':
+        return remove(any(plugin), plugin)
+      case 'create consumer':
+        return insert(consumer, { username: usernames[Math.floor(other * usernames.length)] as string })
+      case 'delete consumer':
+        return remove(owner, consumer)
+      case 'give key':
+        return owner && insert(credential, { consumer_id: owner.id as string, key })
+      case 'change key':
+        return revise(any(credential), credential, { key })
+      case 'take key':
+        return remove(any(credential), credential)
+      default:
+        return undefined
+    }
+  }
+
+  /** By psql: no node knows of it until the datastore says so. Several rows, one transaction. */
+  #past(rows: number, draw: number): void {
+    const { datastore } = this.#world
+    datastore.commit(null, (changes) => {
+      for (let i = 0; i < rows; i++) {
+        const apis = changes.rows('apis')
+        const old = apis[Math.floor(draw * 7 + i) % apis.length]
+        if (old) changes.update(api, old, { ...old, ...upstream(++this.#revision) })
+      }
+    })
+  }
+}
+
+const actor = 'simulation'
+
+function upstream(revision: number): Row {
+  return { upstream_url: `http://r${revision}.example` }
+}
+
+function apiRow(path: string, revision: number): Row {
+  return { name: path.slice(1), request_path: path, ...upstream(revision) }
+}
+
+function guard({ id }: Row): Row {
+  return {
+    name: 'key-auth',
+    api_id: id as string,
+    config: { key_names: ['apikey'], hide_credentials: false },
+  }
+}
