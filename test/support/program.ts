@@ -20,8 +20,7 @@ export function findProgram(name: string): string | undefined {
 export function requireProgram(context: Mocha.Context, name: string): string {
   const path = findProgram(name)
   if (path !== undefined) return path
-  if (process.env.TEST_SKIPS === 'none')
-    throw new Error(`${name} is missing, and nothing may be skipped`)
+  if (process.env.TEST_SKIPS === 'none') throw new Error(`${name} is missing, and nothing may be skipped`)
   return context.skip()
 }
 
