@@ -19,6 +19,8 @@ export interface Config {
   readonly workerTimeoutMs: number
   readonly customPlugins: readonly string[]
   readonly memoryCacheSizeMb: number
+  /** How many APIs have metrics of their own. */
+  readonly apisMeasured: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly proxy: {
     readonly listen: Address
@@ -224,6 +226,7 @@ function configFrom(values: Values, embedded: boolean): Config {
     workerTimeoutMs: values.worker_timeout,
     customPlugins: values.custom_plugins,
     memoryCacheSizeMb: values.memory_cache_size,
+    apisMeasured: values['metrics.apis_max'],
     logLevel: values.log_level as Config['logLevel'],
     proxy: {
       listen: values.proxy_listen,

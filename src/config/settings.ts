@@ -96,6 +96,15 @@ export const settings = {
     reload: false,
     help: 'Memory for cached entities, by estimated size. Smaller means more reads of the datastore for the same traffic, and fewer requests served while it is away.',
   },
+  'metrics.apis_max': {
+    type: 'number',
+    default: 200,
+    minimum: 0,
+    maximum: 10_000,
+    whole: true,
+    reload: false,
+    help: 'APIs that have series of their own in `GET /metrics`, the oldest ones; all others are shown together as `other`. Each that has traffic is some 30 series here and in whatever scrapes this node, and 700 bytes for each worker.',
+  },
   log_level: {
     type: 'text',
     default: 'info',

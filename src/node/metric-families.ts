@@ -10,6 +10,7 @@ import type { PoolUse } from '../database/connection-pool.ts'
 import type { DeliveryPath } from '../event-log/event-log.ts'
 import type { FollowerCounts } from '../event-log/follower.ts'
 import type { PruneCounts } from '../event-log/prune.ts'
+import type { ApiCounts, ApiLatency } from '../proxy/api-counters.ts'
 import { type Counters, upstreamFailures } from '../proxy/counters.ts'
 
 /** A node at one moment. Histograms are in ms. */
@@ -18,6 +19,8 @@ export interface Snapshot {
   readonly name: string
   readonly uptimeMs: number
   readonly proxy: Counters
+  /** By the name of the API; see api-series.ts. */
+  readonly apis: ReadonlyMap<string, ApiCounts>
   readonly workers: {
     readonly running: number
     readonly wanted: number
@@ -105,6 +108,24 @@ export const familyGroups: readonly FamilyGroup[] = [
         'request_duration_seconds',
         'From the head of a request to the last byte of its answer, whoever gave it.',
         ({ proxy }) => one(proxy.latency('request')),
+      ),
+      counters(
+        ['api', 'status'],
+        'api_responses_total',
+        'Answers to requests that matched an API, by its name and by status.',
+        ({ apis }) => answersOfApis(apis),
+      ),
+      histogram(
+        ['api'],
+        'api_proxy_latency_seconds',
+        '`proxy_latency_seconds` of each API, in coarser buckets.',
+        ({ apis }) => latenciesOfApis(apis, 'proxy'),
+      ),
+      histogram(
+        ['api'],
+        'api_upstream_latency_seconds',
+        '`upstream_latency_seconds` of each API, in coarser buckets.',
+        ({ apis }) => latenciesOfApis(apis, 'upstream'),
       ),
       counters(
         ['kind'],
@@ -417,6 +438,20 @@ function ofHeaps(name: string, help: string, read: (heap: HeapUse) => number): F
 function answersOf(proxy: Counters): Record<string, number> {
   const none = record(statusesShown, () => 0)
   return { ...none, ...Object.fromEntries(proxy.answers) }
+}
+
+function answersOfApis(apis: Snapshot['apis']): readonly Series[] {
+  return [...apis].flatMap(([api, counts]) =>
+    [...counts.answers].map(([status, value]) => ({ labels: { api, status: String(status) }, value })),
+  )
+}
+
+/** Those that were measured: most APIs of many have no traffic. */
+function latenciesOfApis(apis: Snapshot['apis'], latency: ApiLatency): readonly Series[] {
+  return [...apis].flatMap(([api, counts]) => {
+    const value = counts.latency(latency)
+    return value.count > 0 ? [{ labels: { api }, value }] : []
+  })
 }
 
 /** One that is being closed may be counted in one place and not in the other, for a moment. */

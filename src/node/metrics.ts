@@ -53,6 +53,7 @@ export class Metrics {
       name: cluster.name,
       uptimeMs: clock.monotonic() - startedAtMs,
       proxy: workers.counters(),
+      apis: workers.apiCounts(),
       workers: { ...workers.state, deaths: workers.deaths, hangs: workers.hangs },
       caches: { node: catalog.counters, workers: workers.cacheCounters() },
       applied: agent.position,

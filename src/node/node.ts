@@ -289,6 +289,7 @@ class Node implements RunningNode {
       catalog: this.#agent.catalog,
       countBatch: (asks) => this.#counters.count(asks),
       standstillMaxMs: config.workerTimeoutMs,
+      apisCounted: config.apisMeasured,
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,

@@ -5,6 +5,7 @@ import type { LogFields, Logger } from '../base/logger.ts'
 import type { UpstreamUrl } from '../entities/upstream-url.ts'
 import type { PluginResponse } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
+import type { ApiCounters } from './api-counters.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
 import { errorPage, PluginFailed, upstreamErrorPage } from './errors.ts'
@@ -25,6 +26,7 @@ export interface PassageParts {
   /** `troop/<version>`, for `Server` and `Via`. */
   readonly product: string
   readonly counters: Counters
+  readonly apis: ApiCounters
   readonly clock: Clock
   readonly logger: Logger
   readonly repeats: Repeats
@@ -279,11 +281,22 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     const endedAt = clock.monotonic()
     counters.answered(this.#status ?? clientGone)
     counters.took('request', endedAt - this.#startedAt)
+    this.#countForApi()
     try {
       this.#log(endedAt)
     } finally {
       this.#parts.finished()
     }
+  }
+
+  #countForApi(): void {
+    if (!this.#request) return
+    // A plugin may have made anything of it.
+    const counts = this.#parts.apis.of(String(this.#request.api?.id))
+    counts.answered(this.#status ?? clientGone)
+    if (this.#sentAt === undefined) return
+    counts.took('proxy', this.#sentAt - this.#startedAt)
+    if (this.#headAt !== undefined) counts.took('upstream', this.#headAt - this.#sentAt)
   }
 
   /** Tells every plugin that logs, after the last byte. */
