@@ -274,11 +274,11 @@ export const settings = {
   },
   'proxy.connections_max': {
     type: 'number',
-    default: 16_384,
+    instead: 'as many as the limit of open files leaves room for, at most 16384',
     minimum: 1,
     whole: true,
     reload: false,
-    help: 'Connections of clients at once, for each worker and listener; what comes beyond is closed at once. Each takes some ten KB and a descriptor.',
+    help: 'Connections of clients at once, for each worker; what comes beyond is closed at once. Each takes some ten KB and a descriptor, and its request another one. The limit of open files (`ulimit -n`) is divided so that a quarter of it is left to the node itself, and half of the rest, shared by the workers, is for clients.',
   },
 
   admin_api_listen: {

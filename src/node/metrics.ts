@@ -5,6 +5,7 @@ import { type Metric, Registry } from '@prometheus-io/client'
 import type { Clock } from '../base/clock.ts'
 import { Histogram } from '../base/histogram.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
+import { openFiles, openFilesMax } from '../base/open-files.ts'
 import type { MemberStatus } from '../cluster/membership/member.ts'
 import type { Agent } from './agent.ts'
 import { type Family, familyGroups, type HeapUse, type Series, type Snapshot } from './metric-families.ts'
@@ -66,6 +67,7 @@ export class Metrics {
       cluster: cluster.counts(),
       transport: cluster.transportCounts(),
       datastore: { reachable: agent.reachability.reachable, pools: database.pools() },
+      files: { open: openFiles(), max: openFilesMax() },
       residentBytes: process.memoryUsage.rss(),
       cpuMicroseconds: process.cpuUsage(),
       loopDelay: { agent: this.#loopDelay, workers: workers.loopDelay() },

@@ -129,6 +129,8 @@ class ProxyWorker {
         counters: this.#counters,
         names: this.#names,
         trust: this.#trustFor(setup),
+        // Those that are kept take of what clients' next requests may need, at other upstreams.
+        keptMax: Math.ceil(this.#setup.limits.connectionsMax / 2),
       }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),

@@ -18,6 +18,7 @@ import { PluginChains } from './phases.ts'
 import { Repeats } from './repeats.ts'
 import { Resolver } from './resolver.ts'
 import type { Router } from './router.ts'
+import { UpstreamTroubles } from './upstream-troubles.ts'
 import type { Whereabouts } from './whereabouts.ts'
 
 export interface ProxyOptions {
@@ -80,6 +81,7 @@ export function createProxy(options: ProxyOptions): Gateway {
     clock,
     logger,
     repeats,
+    troubles: new UpstreamTroubles(clock, logger),
     finished: () => passages.finished(),
   }
   return {

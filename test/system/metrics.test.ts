@@ -66,7 +66,7 @@ describe('GET /metrics', function () {
     expect(['200', '404', '502'].map(responses)).to.deep.equal([2, 1, 1])
     expect(metrics.value('troop_requests_total')).to.equal(4)
     expect(metrics.value('troop_requests_routed_total')).to.equal(3)
-    expect(metrics.value('troop_upstream_failures_total', { kind: 'invalid' })).to.equal(1)
+    expect(metrics.value('troop_upstream_failures_total', { kind: 'invalid', reason: 'broken' })).to.equal(1)
     expect(metrics.value('troop_proxy_latency_seconds_count')).to.equal(3)
     expect(metrics.value('troop_upstream_latency_seconds_count')).to.equal(2)
     expect(metrics.value('troop_upstream_latency_seconds_sum')).to.be.within(1e-6, 10)

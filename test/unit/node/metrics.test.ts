@@ -47,6 +47,7 @@ const snapshot: Snapshot = {
   transport: undefined,
   datastore: { reachable: true, pools: { primary: { inUse: 1, idle: 2, waiting: 3 } } },
   residentBytes: 100,
+  files: { open: 30, max: 1024 },
   heaps: { agent: heap, workers: undefined },
   cpuMicroseconds: { user: 2_000_000, system: 500_000 },
   loopDelay: { agent: histogram(), workers: histogram() },
