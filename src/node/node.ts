@@ -186,7 +186,8 @@ class Node implements RunningNode {
 
   async #claimPlace(): Promise<void> {
     const { config, report, foreground } = this.#options
-    if (await prepareWorkingDir(this.#dir.path)) report(`Creating working directory at ${this.#dir.path}`)
+    if (await prepareWorkingDir(this.#dir.path, systemRandom))
+      report(`Creating working directory at ${this.#dir.path}`)
     report(`Setting working directory to ${this.#dir.path}`)
     const pidFile = await PidFile.claim(this.#dir.pidFile, systemRandom)
     this.#resources.add('pid file', () => pidFile.release())
