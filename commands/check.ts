@@ -22,9 +22,10 @@ export class Check extends TroopCommand {
   async #printReport(path: string | undefined): Promise<void> {
     this.printToStderr()
     try {
-      const { config, path: read, notices } = await loadConfig({ path })
+      const { config, path: read, notices, warnings } = await loadConfig({ path })
       await requireCertificates(config)
-      this.printJson({ valid: true, path: read ?? null, notices, configuration: maskConfiguration(config) })
+      const configuration = maskConfiguration(config)
+      this.printJson({ valid: true, path: read ?? null, notices, warnings, configuration })
     } catch (error) {
       if (!(error instanceof ConfigurationInvalid)) throw error
       process.exitCode = 1

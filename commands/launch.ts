@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { type Clock, within } from '../src/base/clock.ts'
+import { systemRandom } from '../src/base/random.ts'
 import { prepareWorkingDir, workingDirAt } from '../src/node/working-dir.ts'
 import { CouldNotStart } from './errors.ts'
 import type { Printer } from './printer.ts'
@@ -31,7 +32,8 @@ export const startTimeoutMs = 15 * 60_000
 export async function launch(options: LaunchOptions): Promise<void> {
   const { configPath, printer, clock, timeoutMs } = options
   const dir = workingDirAt(options.workingDir)
-  if (await prepareWorkingDir(dir.path)) printer.line('info', `Creating working directory at ${dir.path}`)
+  if (await prepareWorkingDir(dir.path, systemRandom))
+    printer.line('info', `Creating working directory at ${dir.path}`)
   // What it prints before its log is open, or when it crashes, belongs into the same file.
   const log = await open(dir.logFile, 'a')
   const entry = process.argv[1] as string

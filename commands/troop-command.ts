@@ -40,8 +40,9 @@ export abstract class TroopCommand extends Command {
     return loadConfig({ path: found })
   }
 
-  /** Says what was given and has no effect, where a person is about to rely on it. */
-  protected printNotices({ notices }: LoadedConfig): void {
+  /** Says what was given and has no effect, or not what was meant, where a person is about to rely on it. */
+  protected printNotices({ notices, warnings }: LoadedConfig): void {
+    for (const { cause, remedies } of describeFaults(warnings)) this.printer.line('warn', cause, remedies)
     for (const { property, place, reason } of notices) {
       this.printer.line('warn', `${property}: has no effect: ${reason} (${place})`)
     }

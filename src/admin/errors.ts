@@ -72,6 +72,7 @@ const answers: { readonly [code: string]: (error: never, effect: string) => Answ
   }),
   'datastore-error': ({ sqlState }: { sqlState: string | undefined }, effect) => {
     if (sqlState === indexRowTooLong) return tooLong
+    if (sqlState === diskFull) return later(`The datastore has no room left on its disk${effect}`)
     const busy = sqlState === undefined || busyStates.has(sqlState)
     return busy ? later(`The datastore is too busy${effect}`) : undefined
   },
@@ -87,6 +88,8 @@ const tooLong: Answer = {
   status: 400,
   body: { message: 'The value of a unique attribute is longer than the datastore can index' },
 }
+
+const diskFull = '53100'
 
 /** lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted). */
 const busyStates = new Set(['55P03', '57014', '40P01', '25006'])

@@ -2,8 +2,10 @@
 import { availableParallelism } from 'node:os'
 import { type Address, formatAddress, isLoopback } from '../base/address.ts'
 import { formatDuration } from '../base/duration.ts'
+import { openFilesMax } from '../base/open-files.ts'
 import { ConfigurationInvalid, type Fault, type Notice } from './errors.ts'
 import { findFile, type Loaded, type LoadOptions, load } from './load.ts'
+import { connectionsFew, connectionsMost, roomForConnections } from './open-files.ts'
 import { environmentName, type Setting, type SettingName, settingsList, type Values } from './settings.ts'
 
 /** Durations are in milliseconds, paths are absolute. docs/configuration.md says what each setting is for. */
@@ -20,6 +22,8 @@ export interface Config {
   readonly customPlugins: readonly string[]
   readonly memoryCacheSizeMb: number
   readonly filterKeysMax: number
+  /** How many APIs have metrics of their own. */
+  readonly apisMeasured: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly proxy: {
     readonly listen: Address
@@ -115,6 +119,8 @@ export interface LoadedConfig {
   readonly path: string | undefined
   /** What was given and has no effect. */
   readonly notices: readonly Notice[]
+  /** What works, and is hardly what was meant. */
+  readonly warnings: readonly Fault[]
 }
 
 /** The file that `loadConfig` would read, absolute; undefined when there is none. */
@@ -132,10 +138,13 @@ export async function loadConfig(options: LoadOptions = {}): Promise<LoadedConfi
   const loaded = await load(options)
   const faults = [...loaded.faults, ...contradictions(loaded)]
   if (faults.length > 0) throw new ConfigurationInvalid(faults)
+  const filesMax = 'openFilesMax' in options ? options.openFilesMax : openFilesMax()
+  const config = freeze(configFrom(withOwnDefaults(loaded.values, filesMax), isEmbedded(loaded)))
   return {
-    config: freeze(configFrom(loaded.values, isEmbedded(loaded))),
+    config,
     path: loaded.path,
     notices: [...loaded.notices, ...withoutEffect(loaded)],
+    warnings: shortOfFiles(config, filesMax),
   }
 }
 
@@ -215,17 +224,27 @@ function isEmbedded({ given }: Loaded): boolean {
   return !given.has('database') && !connectionSettings.some((name) => given.has(name))
 }
 
-function configFrom(values: Values, embedded: boolean): Config {
-  const token = values.admin_api_token
+type Settled = Values & { readonly workers: number; readonly 'proxy.connections_max': number }
+
+/** With defaults that depend on where the node runs. */
+function withOwnDefaults(values: Values, filesMax: number | undefined): Settled {
   const workers = values.workers ?? availableParallelism()
+  const room = roomForConnections(filesMax, workers, values['postgres.pool_size'])
+  const connections = values['proxy.connections_max'] ?? Math.min(room, connectionsMost)
+  return { ...values, workers, 'proxy.connections_max': connections }
+}
+
+function configFrom(values: Settled, embedded: boolean): Config {
+  const token = values.admin_api_token
   const connection = connectionDefaults(values)
   return {
     workingDir: values.working_dir,
-    workers,
+    workers: values.workers,
     workerTimeoutMs: values.worker_timeout,
     customPlugins: values.custom_plugins,
     memoryCacheSizeMb: values.memory_cache_size,
     filterKeysMax: values.filter_keys_max,
+    apisMeasured: values['metrics.apis_max'],
     logLevel: values.log_level as Config['logLevel'],
     proxy: {
       listen: values.proxy_listen,
@@ -293,7 +312,7 @@ function configFrom(values: Values, embedded: boolean): Config {
       onStale: values['cluster.on_stale'] as Config['cluster']['onStale'],
       purgeOnJoin: values['cluster.purge_on_join'] as Config['cluster']['purgeOnJoin'],
     },
-    values: embedded ? { ...values, workers } : { ...values, workers, ...connectionDefaults(values) },
+    values: embedded ? values : { ...values, ...connectionDefaults(values) },
   }
 }
 
@@ -307,7 +326,7 @@ function connectionDefaults(values: Values) {
   }
 }
 
-function limitsOf(values: Values): Config['proxy']['limits'] {
+function limitsOf(values: Settled): Config['proxy']['limits'] {
   return {
     headMs: values['proxy.head_timeout'],
     idleMs: values['proxy.idle_timeout'],
@@ -435,6 +454,24 @@ function withoutEffect(loaded: Loaded): Notice[] {
     say('admin_api_ssl_cert_path', 'the Admin API takes no HTTPS without `admin_api_ssl_listen`')
   }
   return notices
+}
+
+/** More connections than there can be descriptors, or few since there are few. */
+function shortOfFiles({ workers, proxy, postgres }: Config, filesMax: number | undefined): Fault[] {
+  const { connectionsMax } = proxy.limits
+  const room = roomForConnections(filesMax, workers, postgres.poolSize)
+  const tooMany = connectionsMax > room
+  const few = connectionsMax === room && workers * room < connectionsFew
+  if (!tooMany && !few) return []
+  const has = `the limit of open files (ulimit -n: ${filesMax}) leaves room for ${room} in each of ${workers} workers`
+  const raise = 'raise the limit (`ulimit -n`; systemd: LimitNOFILE; Docker: --ulimit nofile)'
+  return [
+    {
+      property: 'proxy.connections_max',
+      reason: tooMany ? `${connectionsMax} may be more than the node can open: ${has}` : has,
+      remedy: tooMany ? `${raise}, or set proxy.connections_max to ${room}` : raise,
+    },
+  ]
 }
 
 function freeze<T extends object>(value: T): T {

@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly home?: string
   readonly cwd?: string
+  /** Files that a node may have open; undefined: as many as it likes. Default: as this process. */
+  readonly openFilesMax?: number | undefined
 }
 
 /** All settings, right ones with their values and wrong ones as faults; nothing is judged together yet. */

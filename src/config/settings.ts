@@ -104,6 +104,15 @@ export const settings = {
     reload: false,
     help: 'A node knows the keys of all credentials, so that a key which clients make up costs no read of the datastore. Up to this many, 9 to 15 bytes each, besides `memory_cache_size`; with more of them, or with 0, made-up keys are read again.',
   },
+  'metrics.apis_max': {
+    type: 'number',
+    default: 200,
+    minimum: 0,
+    maximum: 10_000,
+    whole: true,
+    reload: false,
+    help: 'APIs that have series of their own in `GET /metrics`, the oldest ones; all others are shown together as `other`. Each that has traffic is some 30 series here and in whatever scrapes this node, and 700 bytes for each worker.',
+  },
   log_level: {
     type: 'text',
     default: 'info',
@@ -273,11 +282,11 @@ export const settings = {
   },
   'proxy.connections_max': {
     type: 'number',
-    default: 16_384,
+    instead: 'as many as the limit of open files leaves room for, at most 16384',
     minimum: 1,
     whole: true,
     reload: false,
-    help: 'Connections of clients at once, for each worker and listener; what comes beyond is closed at once. Each takes some ten KB and a descriptor.',
+    help: 'Connections of clients at once, for each worker; what comes beyond is closed at once. Each takes some ten KB and a descriptor, and its request another one. The limit of open files (`ulimit -n`) is divided so that a quarter of it is left to the node itself, and half of the rest, shared by the workers, is for clients.',
   },
 
   admin_api_listen: {

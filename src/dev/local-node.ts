@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock, within } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
 import { prepareWorkingDir, runningPid, type WorkingDir, workingDirAt } from '../node/working-dir.ts'
 import { shellWord } from './shell.ts'
 
@@ -57,7 +58,7 @@ export class LocalNode {
   async start(): Promise<void> {
     this.#isStarting = true
     try {
-      await prepareWorkingDir(this.dir.path)
+      await prepareWorkingDir(this.dir.path, systemRandom)
       // Secrets may be among them.
       await writeFile(this.settingsFile, settingsScript(this.#env), { mode: 0o600 })
       if (this.#isStopping) throw new Error(`node ${this.number} is being stopped`)

@@ -9,9 +9,13 @@ import type { Address } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
 import { createTlsServer, present } from '../proxy/inbound/tls-server.ts'
+import { AdminClients, type AdminLimits, adminLimits } from './admin-clients.ts'
 
 /** What open requests get when the node stops: a write that is under way is a few milliseconds from its answer. */
 const graceMs = 2000
+
+/** How often node:http looks for requests that take too long to come. */
+const checkEveryMs = 5000
 
 /** What an app is made from, besides what the server keeps over reloads. */
 export type AdminSetup = Omit<AdminOptions, 'streams'>
@@ -21,19 +25,27 @@ export class AdminServer {
   readonly #tlsServer: TlsServer | undefined
   readonly #clock: Clock
   readonly #streams: EventStreams
+  readonly #clients: AdminClients
   #setup: AdminSetup
   #app: RequestListener
 
   /** @param pair  what is shown to clients of HTTPS; undefined when it is not taken */
-  constructor(setup: AdminSetup, pair?: KeyPair) {
+  constructor(setup: AdminSetup, pair?: KeyPair, limits: Partial<AdminLimits> = {}) {
     this.#clock = setup.clock
     this.#streams = new EventStreams(setup)
     this.#setup = setup
     this.#app = this.#appOf(setup)
     const answer: RequestListener = (request, response) => this.#app(request, response)
-    this.#server = createServer(answer)
+    const bounds = { ...adminLimits, ...limits }
+    const common = { connectionsCheckingInterval: Math.min(checkEveryMs, bounds.headMs / 4) }
+    this.#clients = new AdminClients(setup.clock, setup.logger, bounds)
+    this.#server = createServer(common)
+    this.#clients.watch(this.#server, 'connection')
+    this.#server.on('request', answer)
     if (!pair) return
-    this.#tlsServer = createTlsServer({}, { pair }).on('request', answer)
+    this.#tlsServer = createTlsServer(common, { pair })
+    this.#clients.watch(this.#tlsServer, 'secureConnection')
+    this.#tlsServer.on('request', answer)
     const logger = setup.logger.scope('tls')
     // Whoever scans the port could fill the log with it.
     this.#tlsServer.on('tlsClientError', (error, socket) => {
@@ -71,6 +83,7 @@ export class AdminServer {
     })
     await Promise.all(closed)
     cut.cancel()
+    this.#clients.stop()
   }
 
   #appOf(setup: AdminSetup): RequestListener {

@@ -1,12 +1,15 @@
 // What can keep a node from starting, besides what its parts raise.
-import { TroopError } from '../base/errors.ts'
+import { codeOf, TroopError } from '../base/errors.ts'
 
-/** The working directory is not one, or this user may not use it. */
+/** The working directory is not one, has no room, or this user may not use it. */
 export class WorkingDirUnusable extends TroopError {
   constructor(path: string, why: string, cause?: unknown) {
-    super('working-dir-unusable', `working directory ${path} ${why}`, {
+    const isFull = ['ENOSPC', 'EDQUOT'].includes(codeOf(cause) ?? '')
+    super('working-dir-unusable', `working directory ${path} ${isFull ? 'has no room left' : why}`, {
       cause,
-      hint: 'set working_dir to a directory that this user can read, write and enter',
+      hint: isFull
+        ? 'make room on its disk, or in the quota of this user, or set working_dir to a directory elsewhere'
+        : 'set working_dir to a directory that this user can read, write and enter',
     })
   }
 }

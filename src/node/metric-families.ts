@@ -11,7 +11,9 @@ import type { PoolUse } from '../database/connection-pool.ts'
 import type { DeliveryPath } from '../event-log/event-log.ts'
 import type { FollowerCounts } from '../event-log/follower.ts'
 import type { PruneCounts } from '../event-log/prune.ts'
-import { type Counters, upstreamFailures } from '../proxy/counters.ts'
+import type { ApiCounts, ApiLatency } from '../proxy/api-counters.ts'
+import type { Counters } from '../proxy/counters.ts'
+import { upstreamFailureReasons, upstreamFailures } from '../proxy/errors.ts'
 
 /** A node at one moment. Histograms are in ms. */
 export interface Snapshot {
@@ -19,6 +21,8 @@ export interface Snapshot {
   readonly name: string
   readonly uptimeMs: number
   readonly proxy: Counters
+  /** By the name of the API; see api-series.ts. */
+  readonly apis: ReadonlyMap<string, ApiCounts>
   readonly workers: {
     readonly running: number
     readonly wanted: number
@@ -42,6 +46,8 @@ export interface Snapshot {
   readonly transport: TransportCounts | undefined
   readonly datastore: { readonly reachable: boolean; readonly pools: Readonly<Record<string, PoolUse>> }
   readonly residentBytes: number
+  /** Undefined where the system does not tell. */
+  readonly files: { readonly open: number | undefined; readonly max: number | undefined }
   /** Of the agent, and the sum of its workers; undefined when one of these did not tell. */
   readonly heaps: { readonly agent: HeapUse; readonly workers: HeapUse | undefined }
   readonly cpuMicroseconds: { readonly user: number; readonly system: number }
@@ -109,14 +115,28 @@ export const familyGroups: readonly FamilyGroup[] = [
         ({ proxy }) => one(proxy.latency('request')),
       ),
       counters(
-        ['kind'],
+        ['api', 'status'],
+        'api_responses_total',
+        'Answers to requests that matched an API, by its name and by status.',
+        ({ apis }) => answersOfApis(apis),
+      ),
+      histogram(
+        ['api'],
+        'api_proxy_latency_seconds',
+        '`proxy_latency_seconds` of each API, in coarser buckets.',
+        ({ apis }) => latenciesOfApis(apis, 'proxy'),
+      ),
+      histogram(
+        ['api'],
+        'api_upstream_latency_seconds',
+        '`upstream_latency_seconds` of each API, in coarser buckets.',
+        ({ apis }) => latenciesOfApis(apis, 'upstream'),
+      ),
+      counters(
+        ['kind', 'reason'],
         'upstream_failures_total',
-        'Upstreams that were refused, broke off or spoke no HTTP (`invalid`), had no connection free (`unavailable`) or were too slow (`timeout`).',
-        ({ proxy }) =>
-          by(
-            'kind',
-            record(upstreamFailures, (kind) => proxy.get(kind)),
-          ),
+        'Requests that failed at their upstream, by what that is to the client (`invalid`: 502, `unavailable`: 503, `timeout`: 504, where the answer had not begun) and by what was wrong: `refused`, `unresolved`, `tls`, `broken` off, no HTTP (`protocol`); no connection was free (`busy`), or no descriptor or port of this node (`exhausted`); too slow in one of three ways.',
+        ({ proxy }) => failuresOf(proxy),
       ),
       gauges(
         ['state'],
@@ -384,6 +404,8 @@ export const familyGroups: readonly FamilyGroup[] = [
         'Processor time, in `user` or `system` mode.',
         ({ cpuMicroseconds: { user, system } }) => by('mode', { user: user / 1e6, system: system / 1e6 }),
       ),
+      gauge('open_files', 'Descriptors that are open: connections and files.', ({ files }) => files.open),
+      gauge('open_files_max', 'Descriptors that may be open (`ulimit -n`).', ({ files }) => files.max),
       gauge('resident_memory_bytes', 'Memory of the process.', ({ residentBytes }) => residentBytes),
       ofHeaps('heap_used_bytes', 'Heap in use.', ({ usedBytes }) => usedBytes),
       ofHeaps('heap_size_bytes', 'Heap reserved.', ({ sizeBytes }) => sizeBytes),
@@ -438,6 +460,27 @@ function ofHeaps(name: string, help: string, read: (heap: HeapUse) => number): F
 function answersOf(proxy: Counters): Record<string, number> {
   const none = record(statusesShown, () => 0)
   return { ...none, ...Object.fromEntries(proxy.answers) }
+}
+
+function answersOfApis(apis: Snapshot['apis']): readonly Series[] {
+  return [...apis].flatMap(([api, counts]) =>
+    [...counts.answers].map(([status, value]) => ({ labels: { api, status: String(status) }, value })),
+  )
+}
+
+/** Those that were measured: most APIs of many have no traffic. */
+function latenciesOfApis(apis: Snapshot['apis'], latency: ApiLatency): readonly Series[] {
+  return [...apis].flatMap(([api, counts]) => {
+    const value = counts.latency(latency)
+    return value.count > 0 ? [{ labels: { api }, value }] : []
+  })
+}
+
+function failuresOf({ failures }: Counters): readonly Series[] {
+  return upstreamFailureReasons.map((reason) => ({
+    labels: { kind: upstreamFailures[reason], reason },
+    value: failures[reason],
+  }))
 }
 
 /** One that is being closed may be counted in one place and not in the other, for a moment. */

@@ -5,6 +5,7 @@ import { type Metric, Registry } from '@prometheus-io/client'
 import type { Clock } from '../base/clock.ts'
 import { Histogram } from '../base/histogram.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
+import { openFiles, openFilesMax } from '../base/open-files.ts'
 import type { MemberStatus } from '../cluster/membership/member.ts'
 import type { Database } from '../database/database.ts'
 import type { Agent } from './agent.ts'
@@ -55,6 +56,7 @@ export class Metrics {
       name: cluster.name,
       uptimeMs: clock.monotonic() - startedAtMs,
       proxy: workers.counters(),
+      apis: workers.apiCounts(),
       workers: { ...workers.state, deaths: workers.deaths, hangs: workers.hangs },
       caches: { node: catalog.counters, workers: workers.cacheCounters() },
       filter: catalog.filter,
@@ -68,6 +70,7 @@ export class Metrics {
       cluster: cluster.counts(),
       transport: cluster.transportCounts(),
       datastore: { reachable: agent.reachability.reachable, pools: database.pools() },
+      files: { open: openFiles(), max: openFilesMax() },
       residentBytes: process.memoryUsage.rss(),
       cpuMicroseconds: process.cpuUsage(),
       loopDelay: { agent: this.#loopDelay, workers: workers.loopDelay() },

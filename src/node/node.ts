@@ -190,7 +190,8 @@ class Node implements RunningNode {
 
   async #claimPlace(): Promise<void> {
     const { config, report, foreground } = this.#options
-    if (await prepareWorkingDir(this.#dir.path)) report(`Creating working directory at ${this.#dir.path}`)
+    if (await prepareWorkingDir(this.#dir.path, systemRandom))
+      report(`Creating working directory at ${this.#dir.path}`)
     report(`Setting working directory to ${this.#dir.path}`)
     const pidFile = await PidFile.claim(this.#dir.pidFile, systemRandom)
     this.#resources.add('pid file', () => pidFile.release())
@@ -297,6 +298,7 @@ class Node implements RunningNode {
       catalog: this.#agent.catalog,
       countBatch: (asks) => this.#counters.count(asks),
       standstillMaxMs: config.workerTimeoutMs,
+      apisCounted: config.apisMeasured,
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,

@@ -36,6 +36,8 @@ export interface ProxySetup {
 export interface WorkerCounts {
   /** See proxy/counters.ts. */
   readonly proxy: SharedArrayBuffer
+  /** See proxy/api-counters.ts. */
+  readonly apis: SharedArrayBuffer
   /** Of its own cache (L1), see cache/cache.ts. */
   readonly cache: SharedArrayBuffer
   /** A histogram with the bounds of base/loop-delay.ts. */
@@ -45,6 +47,8 @@ export interface WorkerCounts {
 export interface WorkerSetup {
   readonly catalog: LinkEnd
   readonly counts: WorkerCounts
+  /** Which APIs it counts by themselves, and where, see proxy/api-counters.ts. */
+  readonly apiPlaces: SharedArrayBuffer
   /** Where it notes which plugin has which request, see proxy/whereabouts.ts. */
   readonly whereabouts: SharedArrayBuffer
   readonly counting: CountingSetup

@@ -11,6 +11,7 @@ import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
 import type { Counters } from '../plugins/plugin.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
+import { ApiCounters, ApiPlaces } from '../proxy/api-counters.ts'
 import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
 import type { ContextFor } from '../proxy/inbound/tls-server.ts'
 import type { Timeouts } from '../proxy/outbound/http-exchange.ts'
@@ -30,6 +31,7 @@ class ProxyWorker {
   readonly #setup: WorkerSetup
   readonly #logger: Logger
   readonly #counters: Float64Array
+  readonly #apis: ApiCounters
   readonly #counting: Counters & { readonly cluster: ClusterCounters }
   readonly #router = new Router()
   readonly #catalog: WorkerCatalog
@@ -44,6 +46,7 @@ class ProxyWorker {
     this.#logger = logger
     const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version, proxy } = setup
     this.#counters = new Float64Array(counts.proxy)
+    this.#apis = new ApiCounters(new ApiPlaces(setup.apiPlaces), new Float64Array(counts.apis))
     const { buffer, owner, port } = setup.counting
     const common = { clock: systemClock, logger: logger.scope('node') }
     this.#counting = {
@@ -126,12 +129,15 @@ class ProxyWorker {
         counters: this.#counters,
         names: this.#names,
         trust: this.#trustFor(setup),
+        // Those that are kept take of what clients' next requests may need, at other upstreams.
+        keptMax: Math.ceil(this.#setup.limits.connectionsMax / 2),
       }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),
       minPositionWaitMs,
       version: this.#setup.version,
       counters: this.#counters,
+      apis: this.#apis,
       whereabouts: new Whereabouts(this.#setup.whereabouts),
       logger,
       clock: systemClock,

@@ -8,7 +8,10 @@ import type { LogFields, Logger } from '../base/logger.ts'
 import { loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { type CacheCounters, cacheCounterNames } from '../cache/cache.ts'
 import type { AgentCatalog } from '../catalog/agent-catalog.ts'
+import { api } from '../entities/api.ts'
+import { type ApiCounts, ApiPlaces, apiCountersLength } from '../proxy/api-counters.ts'
 import { type Counter, Counters, counterCount } from '../proxy/counters.ts'
+import { ApiSeries } from './api-series.ts'
 import type { CountBatch } from './counters/batch.ts'
 import { localCountersBuffer, releaseLocks } from './counters/local-counters.ts'
 import type { Surroundings } from './datastore.ts'
@@ -23,7 +26,9 @@ export interface WorkersOptions {
   readonly catalog: AgentCatalog
   /** Counts requests for all nodes. */
   readonly countBatch: CountBatch
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting' | 'whereabouts'>
+  /** Of so many APIs the requests are counted by themselves. */
+  readonly apisCounted: number
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'apiPlaces' | 'counting' | 'whereabouts'>
   /** For how long one may stand still before it is replaced; 0 for ever. */
   readonly standstillMaxMs: number
   readonly surroundings: Surroundings
@@ -62,6 +67,8 @@ export class Workers {
   readonly #seats: readonly Seat[]
   /** What they count together of callers' requests; outlives them too. */
   readonly #localCounters = localCountersBuffer()
+  readonly #apiPlaces: SharedArrayBuffer
+  readonly #apis: ApiSeries
   #proxy: ProxySetup
   #addresses: ProxyAddresses
   readonly #watchdog: Watchdog<WorkerThread>
@@ -75,7 +82,15 @@ export class Workers {
     this.#options = options
     this.#proxy = options.setup.proxy
     this.#addresses = options.listen
-    this.#seats = Array.from({ length: options.count }, (_, i) => makeSeat(i + 1))
+    const { catalog, apisCounted } = options
+    this.#seats = Array.from({ length: options.count }, (_, i) => makeSeat(i + 1, apisCounted))
+    this.#apiPlaces = ApiPlaces.bufferFor(apisCounted)
+    this.#apis = new ApiSeries({
+      places: this.#apiPlaces,
+      rows: () => catalog.rows(api),
+      counted: this.#seats.map(({ counts }) => new Float64Array(counts.apis)),
+    })
+    catalog.attach(this.#apis)
     this.#watchdog = new Watchdog({
       clock: options.surroundings.clock,
       limitMs: options.standstillMaxMs,
@@ -132,6 +147,11 @@ export class Workers {
   /** All that the proxy counts, at one moment. */
   counters(): Counters {
     return new Counters(this.#sum('proxy'))
+  }
+
+  /** What became of the requests of each API, by its name; see ApiSeries. */
+  apiCounts(): ReadonlyMap<string, ApiCounts> {
+    return this.#apis.read()
   }
 
   cacheCounters(): CacheCounters {
@@ -193,7 +213,7 @@ export class Workers {
     const { counts, number: owner } = seat
     const thread = new WorkerThread({
       catalog,
-      setup: { ...setup, counts, proxy: this.#proxy },
+      setup: { ...setup, counts, apiPlaces: this.#apiPlaces, proxy: this.#proxy },
       counting: { buffer: this.#localCounters, owner, countBatch },
       clock,
       logger,
@@ -286,9 +306,10 @@ function described({ number, thread }: Seat): LogFields {
   return inside ? { worker: number, ...last } : { worker: number, last }
 }
 
-function makeSeat(number: number): Seat {
+function makeSeat(number: number, apisCounted: number): Seat {
   const counts = {
     proxy: sharedNumbers(counterCount),
+    apis: sharedNumbers(apiCountersLength(apisCounted)),
     cache: sharedNumbers(cacheCounterNames.length),
     loopDelay: sharedNumbers(Histogram.lengthFor(loopDelayBoundsMs)),
   }

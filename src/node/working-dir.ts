@@ -1,5 +1,5 @@
 // The directory that a node lives in: its name, its pid, its control token and its logs. One node at a time.
-import { access, constants, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { access, constants, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClaimFile, claimantOf, takeoverPath } from '../base/claim-file.ts'
 import { codeOf } from '../base/errors.ts'
@@ -36,9 +36,9 @@ export function workingDirAt(path: string): WorkingDir {
 /**
  * Makes the directory and the one for logs where they are missing.
  * @returns  whether the directory had to be made
- * @throws {WorkingDirUnusable} when it is something else, or this user may not read, write and enter it
+ * @throws {WorkingDirUnusable} when it is something else, has no room, or this user may not read, write and enter it
  */
-export async function prepareWorkingDir(path: string): Promise<boolean> {
+export async function prepareWorkingDir(path: string, random: Random): Promise<boolean> {
   const existing = await stat(path).catch((error) => {
     if (codeOf(error) === 'ENOENT') return undefined
     throw new WorkingDirUnusable(path, 'cannot be looked at', error)
@@ -58,7 +58,23 @@ export async function prepareWorkingDir(path: string): Promise<boolean> {
       throw new WorkingDirUnusable(path, `is not ${ability}`, error)
     })
   }
+  await requireRoom(path, random)
   return existing === undefined
+}
+
+/** Far more than all that a node keeps there, its log apart. */
+const roomBytes = 64 * 1024
+
+/** Whether there is room is known when something was written: before the node has begun anything. */
+async function requireRoom(path: string, random: Random): Promise<void> {
+  const probe = join(path, `room.${random.hex(4)}`)
+  try {
+    await writeFile(probe, Buffer.alloc(roomBytes), { flush: true })
+  } catch (error) {
+    throw new WorkingDirUnusable(path, 'cannot be written to', error)
+  } finally {
+    await rm(probe, { force: true })
+  }
 }
 
 /** The name in `file`, or a new one that is kept there. */

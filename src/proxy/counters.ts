@@ -1,13 +1,18 @@
 // What one worker counts and measures, in plain numbers that another thread may read at any time.
 import { Counts } from '../base/counts.ts'
 import { Histogram } from '../base/histogram.ts'
-import { type RefusalReason, refusalReasons } from './errors.ts'
+import {
+  type RefusalReason,
+  refusalReasons,
+  type UpstreamFailureReason,
+  upstreamFailureReasons,
+} from './errors.ts'
 
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `routed` matched
- * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Upstreams failed in one of
- * three ways. Of connections to them, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
+ * an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Of connections to
+ * upstreams, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
  * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one.
  */
 const counterNames = [
@@ -20,9 +25,6 @@ const counterNames = [
   'requests',
   'routed',
   'handshakesFailed',
-  'invalid',
-  'unavailable',
-  'timeout',
   'upstreamOpen',
   'upstreamInUse',
   'upstreamOpened',
@@ -30,9 +32,6 @@ const counterNames = [
   'upstreamReused',
 ] as const
 export type Counter = (typeof counterNames)[number]
-
-/** How an upstream may fail, see errors.ts. */
-export const upstreamFailures = ['invalid', 'unavailable', 'timeout'] as const satisfies readonly Counter[]
 
 /**
  * What a request takes: `proxy` until it goes upstream, `upstream` from then to the head of the answer, `request` from
@@ -52,7 +51,8 @@ const latencyLength = Histogram.lengthFor(boundsMs)
 const statusesAt = counterNames.length
 // After the statuses, one place for those that are none of HTTP's.
 const refusalsAt = statusesAt + statusCount + 1
-const latenciesAt = refusalsAt + refusalReasons.length
+const failuresAt = refusalsAt + refusalReasons.length
+const latenciesAt = failuresAt + upstreamFailureReasons.length
 
 /** Numbers that an array of counters has. */
 export const counterCount = latenciesAt + latencies.length * latencyLength
@@ -63,13 +63,15 @@ export class Counters {
   readonly #counts: Counts<Counter>
   readonly #statuses: Float64Array
   readonly #refusals: Counts<RefusalReason>
+  readonly #failures: Counts<UpstreamFailureReason>
   readonly #latencies: Readonly<Record<Latency, Histogram>>
 
   /** @param numbers  `counterCount` of them; one writer only, so no atomics are needed */
   constructor(numbers: Float64Array = new Float64Array(counterCount)) {
     this.#counts = new Counts(counterNames, numbers)
     this.#statuses = numbers.subarray(statusesAt, refusalsAt)
-    this.#refusals = new Counts(refusalReasons, numbers.subarray(refusalsAt, latenciesAt))
+    this.#refusals = new Counts(refusalReasons, numbers.subarray(refusalsAt, failuresAt))
+    this.#failures = new Counts(upstreamFailureReasons, numbers.subarray(failuresAt, latenciesAt))
     this.#latencies = Object.fromEntries(
       latencies.map((latency, i) => {
         const at = latenciesAt + i * latencyLength
@@ -108,6 +110,15 @@ export class Counters {
 
   get refusals(): Readonly<Record<RefusalReason, number>> {
     return this.#refusals.all()
+  }
+
+  /** An upstream failed. */
+  failed(reason: UpstreamFailureReason): void {
+    this.#failures.add(reason)
+  }
+
+  get failures(): Readonly<Record<UpstreamFailureReason, number>> {
+    return this.#failures.all()
   }
 
   took(latency: Latency, ms: number): void {

@@ -6,16 +6,40 @@ import type { Position } from '../base/stamp.ts'
 import { Refusal } from '../plugins/plugin.ts'
 import type { Answer } from './request.ts'
 
+/** Why an upstream failed, and what that is to the client. Labels of a metric: they are only ever added to. */
+export const upstreamFailures = {
+  /** No connection to it: nobody listens there, or there is no way to it. */
+  refused: 'invalid',
+  /** Its name has no address, or that could not be found out. */
+  unresolved: 'invalid',
+  /** Nobody vouches for it, or it can't be agreed on how to encrypt. */
+  tls: 'invalid',
+  /** It closed the connection before its answer was whole. */
+  broken: 'invalid',
+  /** What it answers is not HTTP, or not what was asked for. */
+  protocol: 'invalid',
+  'connect-timeout': 'timeout',
+  'send-timeout': 'timeout',
+  'read-timeout': 'timeout',
+  /** All connections that it may have were in use. */
+  busy: 'unavailable',
+  /** This node has no descriptor or port left for one. */
+  exhausted: 'unavailable',
+} as const
+
+export type UpstreamFailureReason = keyof typeof upstreamFailures
+
+export const upstreamFailureReasons = Object.keys(upstreamFailures) as UpstreamFailureReason[]
+
 /** The upstream did not answer as it should have. `code` is `upstream-<kind>`. */
 export class UpstreamFailed extends TroopError {
-  readonly kind: 'invalid' | 'unavailable' | 'timeout'
+  readonly reason: UpstreamFailureReason
+  readonly kind: (typeof upstreamFailures)[UpstreamFailureReason]
 
-  /**
-   * @param kind  `invalid`: refused, unresolved, broke off or not HTTP; `timeout`: did not answer in time;
-   *              `unavailable`: no connection to it is free
-   */
-  constructor(kind: UpstreamFailed['kind'], message: string, cause?: unknown) {
+  constructor(reason: UpstreamFailureReason, message: string, cause?: unknown) {
+    const kind = upstreamFailures[reason]
     super(`upstream-${kind}`, message, { cause })
+    this.reason = reason
     this.kind = kind
   }
 }

@@ -5,6 +5,7 @@ import type { LogFields, Logger } from '../base/logger.ts'
 import type { UpstreamUrl } from '../entities/upstream-url.ts'
 import type { PluginResponse } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
+import type { ApiCounters } from './api-counters.ts'
 import type { Counters } from './counters.ts'
 import type { UpstreamFailed } from './errors.ts'
 import { errorPage, PluginFailed, upstreamErrorPage } from './errors.ts'
@@ -17,6 +18,7 @@ import type { Step } from './phases.ts'
 import type { Repeats } from './repeats.ts'
 import type { Answer, Client, Incoming, ProxyRequest } from './request.ts'
 import type { Resolution, Resolver } from './resolver.ts'
+import type { UpstreamTroubles } from './upstream-troubles.ts'
 import { upstreamOf, upstreamTarget } from './url.ts'
 
 export interface PassageParts {
@@ -25,9 +27,11 @@ export interface PassageParts {
   /** `troop/<version>`, for `Server` and `Via`. */
   readonly product: string
   readonly counters: Counters
+  readonly apis: ApiCounters
   readonly clock: Clock
   readonly logger: Logger
   readonly repeats: Repeats
+  readonly troubles: UpstreamTroubles
   /** Called once, after the record of the request was given to its plugins. */
   readonly finished: () => void
 }
@@ -50,6 +54,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   #request: ProxyRequest | null = null
   #steps: readonly Step[] = []
   #exchange: Exchange | undefined
+  #upstream: UpstreamUrl | undefined
   #gone: AbortController | undefined
   #sentAt: number | undefined
   #headAt: number | undefined
@@ -97,6 +102,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
       this.#answer(errorPage(500, this.#accept()))
       return
     }
+    this.#upstream = upstream
     this.#sentAt = this.#parts.clock.monotonic()
     this.#parts.counters.took('proxy', this.#sentAt - this.#startedAt)
     try {
@@ -159,13 +165,16 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   end(trailers: readonly string[]): void {
-    this.#guard(() => this.#reply.end(passableTrailers(trailers)))
+    this.#guard(() => {
+      if (this.#upstream) this.#parts.troubles.answered(this.#upstream)
+      this.#reply.end(passableTrailers(trailers))
+    })
   }
 
   failed(error: UpstreamFailed): void {
     this.#guard(() => {
-      this.#parts.counters.add(error.kind, 1)
-      this.#report('warn', 'an upstream failed', { error })
+      this.#parts.counters.failed(error.reason)
+      if (this.#upstream) this.#parts.troubles.failed(this.#upstream, error, this.#request?.api?.id)
       // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
       if (this.#status === undefined) this.#answer(upstreamErrorPage(error, this.#accept()))
       else this.#reply.cut()
@@ -279,11 +288,22 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     const endedAt = clock.monotonic()
     counters.answered(this.#status ?? clientGone)
     counters.took('request', endedAt - this.#startedAt)
+    this.#countForApi()
     try {
       this.#log(endedAt)
     } finally {
       this.#parts.finished()
     }
+  }
+
+  #countForApi(): void {
+    if (!this.#request) return
+    // A plugin may have made anything of it.
+    const counts = this.#parts.apis.of(String(this.#request.api?.id))
+    counts.answered(this.#status ?? clientGone)
+    if (this.#sentAt === undefined) return
+    counts.took('proxy', this.#sentAt - this.#startedAt)
+    if (this.#headAt !== undefined) counts.took('upstream', this.#headAt - this.#sentAt)
   }
 
   /** Tells every plugin that logs, after the last byte. */

@@ -6,6 +6,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Plugin, PluginHost } from '../plugins/plugin.ts'
 import { Admission } from './admission.ts'
+import { ApiCounters } from './api-counters.ts'
 import { Certificates } from './certificates.ts'
 import { clientAddressRule } from './client-address.ts'
 import { Counters } from './counters.ts'
@@ -17,6 +18,7 @@ import { PluginChains } from './phases.ts'
 import { Repeats } from './repeats.ts'
 import { Resolver } from './resolver.ts'
 import type { Router } from './router.ts'
+import { UpstreamTroubles } from './upstream-troubles.ts'
 import type { Whereabouts } from './whereabouts.ts'
 
 export interface ProxyOptions {
@@ -37,6 +39,8 @@ export interface ProxyOptions {
   readonly version: string
   /** Where `routed` is counted; see counters.ts. */
   readonly counters: Float64Array
+  /** Where the requests of each API are counted. Default: counted for nobody. */
+  readonly apis?: ApiCounters | undefined
   /** Where it is noted which plugin has which request, see whereabouts.ts. Default: nowhere that anybody looks. */
   readonly whereabouts?: Whereabouts | undefined
   readonly logger: Logger
@@ -72,10 +76,12 @@ export function createProxy(options: ProxyOptions): Gateway {
     resolver: new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats }),
     product: `troop/${options.version}`,
     counters: new Counters(options.counters),
+    apis: options.apis ?? new ApiCounters(),
     outbound,
     clock,
     logger,
     repeats,
+    troubles: new UpstreamTroubles(clock, logger),
     finished: () => passages.finished(),
   }
   return {

@@ -61,8 +61,8 @@ describe('HTTPS upstreams', () => {
     expect((await ask(gateway.port, '/')).status).equal(502)
     expect(names).deep.equal([])
     const { sentence, fields } = gateway.lines[0] as { sentence: string; fields: Record<string, unknown> }
-    expect(sentence).equal('an upstream failed')
-    expect(fields).include({ api: api.id })
+    expect(sentence).equal('an upstream fails')
+    expect(fields).include({ api: api.id, reason: 'tls' })
     expect(fields.error).include({ code: 'upstream-invalid' })
     expect(String(fields.error)).match(/the upstream failed: self-signed certificate/)
   })

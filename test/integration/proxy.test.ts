@@ -963,7 +963,7 @@ describe('proxy', () => {
       upstream.answer = (request) => request.socket.destroy()
       await ask(gateway.port, '/')
       await until(() => taken() === '2,1,3')
-      expect(counters.get('invalid')).equal(1)
+      expect(counters.failures.broken).equal(1)
       // What never became a request is answered, too.
       await exchange(gateway.port, 'nonsense\r\n\r\n')
       expect([...counters.answers]).deep.equal([

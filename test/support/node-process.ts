@@ -110,9 +110,19 @@ export class NodeProcess {
     await writeFile(this.configPath, stringify({ ...this.#settings, ...settings }))
   }
 
-  async launch(): Promise<void> {
-    const args = [join(root, 'src', 'bin.ts'), 'start', '--foreground', '-c', this.configPath]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  /** @param openFilesMax  the limit of open files that it gets; default: the one of the tests */
+  async launch(openFilesMax?: number): Promise<void> {
+    const node = [
+      process.execPath,
+      join(root, 'src', 'bin.ts'),
+      'start',
+      '--foreground',
+      '-c',
+      this.configPath,
+    ]
+    const limited = ['sh', '-c', `ulimit -n ${openFilesMax}; exec "$@"`, 'sh', ...node]
+    const [command = '', ...args] = openFilesMax === undefined ? node : limited
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#output = ''
     const started = new Promise<void>((resolve, reject) => {

@@ -66,10 +66,20 @@ describe('GET /metrics', function () {
     expect(['200', '404', '502'].map(responses)).to.deep.equal([2, 1, 1])
     expect(metrics.value('troop_requests_total')).to.equal(4)
     expect(metrics.value('troop_requests_routed_total')).to.equal(3)
-    expect(metrics.value('troop_upstream_failures_total', { kind: 'invalid' })).to.equal(1)
+    expect(metrics.value('troop_upstream_failures_total', { kind: 'invalid', reason: 'broken' })).to.equal(1)
     expect(metrics.value('troop_proxy_latency_seconds_count')).to.equal(3)
     expect(metrics.value('troop_upstream_latency_seconds_count')).to.equal(2)
     expect(metrics.value('troop_upstream_latency_seconds_sum')).to.be.within(1e-6, 10)
+    const ofApi = (status: string) => metrics.value('troop_api_responses_total', { api: 'a', status })
+    expect([ofApi('200'), ofApi('502')]).to.deep.equal([2, 1])
+    expect(metrics.value('troop_api_proxy_latency_seconds_count', { api: 'a' })).to.equal(3)
+    expect(metrics.value('troop_api_upstream_latency_seconds_count', { api: 'a' })).to.equal(2)
+    await node.ask('DELETE', '/apis/a')
+    const gone = (await scrape(node)).samples('troop_api_responses_total')
+    expect(gone.map(({ labels, value }) => [labels, value])).to.have.deep.members([
+      [{ api: 'other', status: '200' }, 2],
+      [{ api: 'other', status: '502' }, 1],
+    ])
   })
 
   it('tells a miss from a hit on both levels, and a purge', async () => {

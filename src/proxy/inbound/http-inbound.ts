@@ -43,6 +43,8 @@ export interface HttpInboundOptions {
 /** Requests that a client may have sent beyond the one in hand. A reader of 64 KiB at once can find that many. */
 const queuedMax = 2000
 
+const roomRemedy = 'raise proxy.connections_max, and `ulimit -n` if it is low, or add workers or nodes'
+
 /** Connections that the system holds until they are accepted; below the usual somaxconn of 4,096 it has no effect. */
 const backlog = 4096
 
@@ -87,7 +89,10 @@ export class HttpInbound implements Inbound {
     this.#server = this.#tlsServer ?? http.createServer(serverOptions)
     // All fields are kept: by default what comes after the 2,000th would silently be dropped.
     this.#server.maxHeadersCount = 0
-    this.#server.maxConnections = this.#limits.connectionsMax
+    // Of the other listener of this thread there are some, too.
+    Object.defineProperty(this.#server, 'maxConnections', {
+      get: () => this.#limits.connectionsMax - (this.#counters.get('active') - this.#sockets.size),
+    })
     this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
     this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => this.#connected(socket))
     this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
@@ -97,7 +102,7 @@ export class HttpInbound implements Inbound {
     this.#server.on('checkExpectation', (request, response) => this.#take(request, response))
     this.#server.on('connect', (request, socket) => this.#takeConnect(request, socket as Socket))
     this.#server.on('clientError', (error, socket) => this.#failed(error, socket as Socket))
-    this.#server.on('drop', () => this.#counters.refused('connections'))
+    this.#server.on('drop', (dropped) => this.#turnAway(dropped?.remoteAddress))
   }
 
   async start(listen: Address): Promise<Address> {
@@ -145,6 +150,16 @@ export class HttpInbound implements Inbound {
       this.#counters.add(counter, 1)
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  /** There is no room for it. */
+  #turnAway(peer: string | undefined): void {
+    const reason = 'connections' satisfies RefusalReason
+    this.#counters.refused(reason)
+    const fields = { reason, peer, open: this.#counters.get('active'), remedy: roomRemedy }
+    this.#repeats.say(`refused ${reason}`, (keptBack) =>
+      this.#logger.warn('a client was refused', { ...fields, keptBack }),
+    )
   }
 
   #connected(socket: Socket): void {

@@ -19,7 +19,7 @@ export interface ClientLimits extends HeadBounds {
   readonly upload: Pacing
   /** Of a reply that it takes. */
   readonly download: Pacing
-  /** At once, on one listener of one worker. */
+  /** At once, on all listeners of one worker. */
   readonly connectionsMax: number
 }
 

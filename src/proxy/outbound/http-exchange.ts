@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
 import type { Counters } from '../counters.ts'
-import { UpstreamFailed } from '../errors.ts'
+import { UpstreamFailed, type UpstreamFailureReason } from '../errors.ts'
+import { reasonOf } from './failure.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
 import { Tunnel } from './tunnel.ts'
 
@@ -28,6 +29,8 @@ export interface ExchangeParts {
   readonly counters: Counters
   /** @throws {TypeError} for a head that can't be written */
   readonly open: (reuse: boolean) => ClientRequest
+  /** Called when this node has no descriptor or port left for a connection. */
+  readonly exhausted: () => void
   /** Called once, when nothing more will happen. */
   readonly done: () => void
 }
@@ -97,13 +100,13 @@ export class HttpExchange implements Exchange {
     if (this.#tunnel?.hasMoved()) this.#since = now
     const waited = now - this.#since
     if (this.#waiting === 'socket' && waited >= connectMs) {
-      this.#fail('unavailable', `no connection to the upstream was free within ${connectMs} ms`)
+      this.#fail('busy', `no connection to the upstream was free within ${connectMs} ms`)
     } else if (this.#waiting === 'connect' && waited >= connectMs) {
-      this.#fail('timeout', `the upstream took no connection within ${connectMs} ms`)
+      this.#fail('connect-timeout', `the upstream took no connection within ${connectMs} ms`)
     } else if (this.#waiting === 'send' && waited >= sendMs) {
-      this.#fail('timeout', `the upstream took nothing of the request for ${sendMs} ms`)
+      this.#fail('send-timeout', `the upstream took nothing of the request for ${sendMs} ms`)
     } else if (this.#waiting === 'read' && waited >= readMs) {
-      this.#fail('timeout', `the upstream sent nothing for ${readMs} ms`)
+      this.#fail('read-timeout', `the upstream sent nothing for ${readMs} ms`)
     } else if (this.#waiting === 'either' && waited >= readMs) {
       this.abort()
     }
@@ -179,7 +182,7 @@ export class HttpExchange implements Exchange {
   /** That it goes on is what 102 is for. 100 answers what only the gateway may have asked for, and it did not. */
   #informed(status: number, headers: readonly string[]): void {
     if (++this.#informedTimes > informedMax) {
-      this.#fail('invalid', `the upstream sent more than ${informedMax} informational heads`)
+      this.#fail('protocol', `the upstream sent more than ${informedMax} informational heads`)
       return
     }
     if (this.#waiting === 'read') this.#wait('read')
@@ -192,7 +195,7 @@ export class HttpExchange implements Exchange {
     const protocol = response.headers.upgrade?.toLowerCase()
     if (this.#waiting === 'nothing' || protocol !== request.upgrade) {
       tunnel.close()
-      this.#fail('invalid', 'the upstream switched protocols without being asked to')
+      this.#fail('protocol', 'the upstream switched protocols without being asked to')
       return
     }
     this.#tunnel = tunnel
@@ -211,7 +214,7 @@ export class HttpExchange implements Exchange {
     const coding = response.headers['transfer-encoding']
     // It would be lost on the way, and the client would take the body for something else.
     if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-      this.#fail('invalid', `the upstream answered with the transfer coding ${coding}`)
+      this.#fail('protocol', `the upstream answered with the transfer coding ${coding}`)
       return
     }
     // Listened for before the head goes on, so that what has come with it is there when the receiver sends that.
@@ -248,8 +251,10 @@ export class HttpExchange implements Exchange {
       this.#outgoing.end()
       return
     }
-    const kind = codeOf(error) === 'ETIMEDOUT' ? 'timeout' : 'invalid'
-    this.#fail(kind, `the upstream failed: ${describeError(error)}`, error)
+    const { request, exhausted } = this.#parts
+    const reason = reasonOf(error, this.#waiting === 'connect', request.encrypted)
+    if (reason === 'exhausted') exhausted()
+    this.#fail(reason, `${saidOf(reason)}: ${describeError(error)}`, error)
   }
 
   /**
@@ -270,10 +275,10 @@ export class HttpExchange implements Exchange {
     )
   }
 
-  #fail(kind: UpstreamFailed['kind'], message: string, cause?: Error): void {
+  #fail(reason: UpstreamFailureReason, message: string, cause?: Error): void {
     if (!this.#settle()) return
     this.#outgoing.destroy()
-    this.#parts.receiver.failed(new UpstreamFailed(kind, message, cause))
+    this.#parts.receiver.failed(new UpstreamFailed(reason, message, cause))
   }
 
   /** True for the first that ends it. */
@@ -307,6 +312,11 @@ function countOpening(socket: Socket, counters: Counters): void {
     if (isOpen) counters.add('upstreamOpen', -1)
     else counters.add('upstreamNotOpened', 1)
   })
+}
+
+function saidOf(reason: UpstreamFailureReason): string {
+  if (reason !== 'exhausted') return 'the upstream failed'
+  return 'no descriptor or port is left for a connection to it; raise `ulimit -n`, or lower proxy.connections_max'
 }
 
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])

@@ -26,6 +26,11 @@ export interface HttpOutboundOptions {
   readonly socketsMax?: number
   /** Connections kept while idle, for each upstream. Default 256. */
   readonly idleSocketsMax?: number
+  /**
+   * While this thread has more connections to all upstreams together, none is kept: each takes a descriptor, of which
+   * the process has so many. Default 8,192.
+   */
+  readonly keptMax?: number
   /** How long. Longer saves handshakes, and meets more upstreams that have closed by then. Default 30,000. */
   readonly idleMs?: number
 }
@@ -48,7 +53,7 @@ export class HttpOutbound implements Outbound {
   #sweep: Timer | undefined
 
   constructor(options: HttpOutboundOptions) {
-    const { clock, socketsMax = 4096, idleSocketsMax = 256, idleMs = 30_000 } = options
+    const { clock, socketsMax = 4096, idleSocketsMax = 256, keptMax = 8192, idleMs = 30_000 } = options
     this.#clock = clock
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.#counters = new Counters(options.counters)
@@ -64,6 +69,10 @@ export class HttpOutbound implements Outbound {
     } as const
     this.#plain = new http.Agent(pool)
     this.#encrypted = new https.Agent(pool)
+    for (const agent of [this.#plain, this.#encrypted]) {
+      const keep = agent.keepSocketAlive.bind(agent)
+      agent.keepSocketAlive = (socket) => this.#counters.get('upstreamOpen') <= keptMax && keep(socket)
+    }
   }
 
   send(request: OutboundRequest, receiver: Receiver): Exchange {
@@ -74,6 +83,7 @@ export class HttpOutbound implements Outbound {
       timeouts: this.#timeouts,
       counters: this.#counters,
       open: (reuse) => this.#open(request, reuse),
+      exhausted: () => this.#closeIdle(),
       done: () => this.#exchanges.delete(exchange),
     })
     exchange.start()
@@ -86,7 +96,14 @@ export class HttpOutbound implements Outbound {
     for (const agent of [this.#plain, this.#encrypted]) {
       // Those in use are closed when they come back; Agent.destroy would cut them.
       agent.maxFreeSockets = 0
-      for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy()
+    }
+    this.#closeIdle()
+  }
+
+  /** Also for whoever else in this process needs what they take. */
+  #closeIdle(): void {
+    for (const { freeSockets } of [this.#plain, this.#encrypted]) {
+      for (const socket of Object.values(freeSockets).flat()) socket?.destroy()
     }
   }
 

@@ -7,6 +7,7 @@ import type { LookupFunction } from 'node:net'
 import QuickLRU from 'quick-lru'
 import type { Clock } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
+import { isOutOfFiles } from '../../base/open-files.ts'
 import { completions, type Hosts, parseHosts, parseSearch, type Search } from './name-files.ts'
 
 export interface NamesOptions {
@@ -149,7 +150,9 @@ export class Names {
     const { clock, hostsFile = '/etc/hosts', resolvFile = '/etc/resolv.conf' } = this.#options
     const before = this.#files
     if (before && clock.monotonic() - before.readAt < filesMs) return before
-    const [hosts, resolv] = await Promise.all([textOf(hostsFile), textOf(resolvFile)])
+    const texts = await Promise.all([textOf(hostsFile), textOf(resolvFile)]).catch(() => undefined)
+    if (!texts && before) return before
+    const [hosts, resolv] = texts ?? ['', '']
     // The resolver reads it when it is made.
     if (before && before.resolv !== resolv) this.#resolver = this.#newResolver()
     this.#files = {
@@ -169,8 +172,12 @@ export class Names {
   }
 }
 
+/** Empty if it can't be read. Rejects when nothing can be, for want of descriptors. */
 function textOf(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch(() => '')
+  return readFile(path, 'utf8').catch((error) => {
+    if (isOutOfFiles(error)) throw error
+    return ''
+  })
 }
 
 function notFound(host: string): Error {

@@ -21,7 +21,7 @@ describe('a configuration', () => {
   async function load(yaml: string, env: Record<string, string> = {}): Promise<LoadedConfig> {
     const path = join(dir, 'troop.yml')
     await writeFile(path, yaml)
-    return loadConfig({ path, env, home: '/home/me', cwd: '/srv' })
+    return loadConfig({ path, env, home: '/home/me', cwd: '/srv', openFilesMax: undefined })
   }
 
   /** The lines that describe the faults, without the directory. */
@@ -38,6 +38,45 @@ describe('a configuration', () => {
 
   const defaults = (env: Record<string, string> = {}) =>
     loadConfig({ path: '/dev/null', env, home: '/home/me', cwd: '/srv' })
+
+  describe('of connections', () => {
+    const loaded = async (openFilesMax: number | undefined, env: Record<string, string> = {}) => {
+      const { config, warnings } = await loadConfig({
+        path: '/dev/null',
+        env: { TROOP_WORKERS: '2', ...env },
+        openFilesMax,
+      })
+      return {
+        connectionsMax: config.proxy.limits.connectionsMax,
+        shown: (maskConfiguration(config).proxy as Record<string, unknown>).connections_max,
+        warnings: describeFaults(warnings).map(({ cause, remedies }) => [cause, ...remedies].join('\n')),
+      }
+    }
+    const max = (value: number) => ({ TROOP_PROXY_CONNECTIONS_MAX: String(value) })
+
+    it('takes what the limit of open files leaves room for, two for each and a part for the node itself', async () => {
+      const connections = async (filesMax: number | undefined) => (await loaded(filesMax)).connectionsMax
+      expect(await connections(undefined)).to.equal(16_384)
+      expect(await connections(1_048_576)).to.equal(16_384)
+      expect(await connections(8192)).to.equal((8192 * 0.75) / 2 / 2)
+      expect(await connections(256)).to.equal((256 - 64 - 16 - 10) / 2 / 2 - 0.5)
+      expect(await connections(20)).to.equal(1)
+      expect((await loaded(8192)).shown).to.equal(1536)
+    })
+
+    it('warns of a limit that is low, and of more than there is room for, with the remedy', async () => {
+      expect((await loaded(8192)).warnings).to.deep.equal([])
+      expect((await loaded(undefined, max(1e6))).warnings).to.deep.equal([])
+      expect((await loaded(1024, max(10))).warnings).to.deep.equal([])
+      expect((await loaded(1024)).warnings).to.deep.equal([
+        'proxy.connections_max: the limit of open files (ulimit -n: 1024) leaves room for 192 in each of 2 workers\n' +
+          'raise the limit (`ulimit -n`; systemd: LimitNOFILE; Docker: --ulimit nofile)',
+      ])
+      const { connectionsMax, warnings } = await loaded(8192, max(2000))
+      expect(connectionsMax).to.equal(2000)
+      expect(warnings.join()).to.match(/: 2000 may be more than .*, or set proxy.connections_max to 1536$/s)
+    })
+  })
 
   describe('without a file', () => {
     it('has a default for everything that a node needs [contract 124]', async () => {

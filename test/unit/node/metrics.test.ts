@@ -3,6 +3,7 @@ import { Histogram } from '../../../src/base/histogram.ts'
 import { cacheCounterNames } from '../../../src/cache/cache.ts'
 import { familyGroups, type Snapshot } from '../../../src/node/metric-families.ts'
 import { exposition } from '../../../src/node/metrics.ts'
+import { ApiCounts } from '../../../src/proxy/api-counters.ts'
 import { Counters } from '../../../src/proxy/counters.ts'
 import { Exposition } from '../../support/exposition.ts'
 
@@ -11,6 +12,12 @@ const histogram = (...values: number[]) => {
   for (const value of values) made.observe(value)
   return made
 }
+function apiCounts(...answers: number[]) {
+  const counts = new ApiCounts()
+  for (const status of answers) counts.answered(status)
+  counts.took('proxy', 2)
+  return counts
+}
 const cache = Object.fromEntries(cacheCounterNames.map((name) => [name, 0])) as Snapshot['caches']['node']
 const heap = { usedBytes: 1, sizeBytes: 2, externalBytes: 3 }
 const snapshot: Snapshot = {
@@ -18,6 +25,7 @@ const snapshot: Snapshot = {
   name: 'node-1',
   uptimeMs: 1500,
   proxy: new Counters(),
+  apis: new Map([['a', apiCounts(200)]]),
   workers: { running: 1, wanted: 2, hanging: 0, deaths: 3, hangs: 1 },
   caches: { node: { ...cache, hits: 4 }, workers: { ...cache, hits: 5 } },
   filter: { inUse: true, keys: 6, bytes: 90 },
@@ -40,6 +48,7 @@ const snapshot: Snapshot = {
   transport: undefined,
   datastore: { reachable: true, pools: { primary: { inUse: 1, idle: 2, waiting: 3 } } },
   residentBytes: 100,
+  files: { open: 30, max: 1024 },
   heaps: { agent: heap, workers: undefined },
   cpuMicroseconds: { user: 2_000_000, system: 500_000 },
   loopDelay: { agent: histogram(), workers: histogram() },
@@ -108,6 +117,24 @@ describe('the metrics of a node', () => {
     const metrics = await shown({ proxy })
     const responses = (status: string) => metrics.value('troop_responses_total', { status })
     expect(['200', '418', 'other', '503'].map(responses)).to.deep.equal([1, 1, 1, 0])
+  })
+
+  it('tell what became of the requests of each API, and nothing of what has had none', async () => {
+    const metrics = await shown({
+      apis: new Map([
+        ['a', apiCounts(200, 200, 499, 520)],
+        ['other', new ApiCounts()],
+      ]),
+    })
+    const statuses = metrics.samples('troop_api_responses_total').map(({ labels, value }) => [labels, value])
+    expect(statuses).to.deep.equal([
+      [{ api: 'a', status: '200' }, 2],
+      [{ api: 'a', status: '499' }, 1],
+      [{ api: 'a', status: 'other' }, 1],
+    ])
+    expect(metrics.value('troop_api_proxy_latency_seconds_sum', { api: 'a' })).to.equal(0.002)
+    expect(metrics.samples('troop_api_proxy_latency_seconds_count')).to.have.length(1)
+    expect(metrics.samples('troop_api_upstream_latency_seconds_count')).to.have.length(0)
   })
 })
 

@@ -18,16 +18,16 @@ describe('a working directory', () => {
 
   it('is made with its directory for logs, and told apart from one that was there', async () => {
     const path = join(dir, 'a', 'b')
-    expect(await prepareWorkingDir(path)).to.equal(true)
+    expect(await prepareWorkingDir(path, systemRandom)).to.equal(true)
     expect((await stat(join(path, 'logs'))).isDirectory()).to.equal(true)
-    expect(await prepareWorkingDir(path)).to.equal(false)
+    expect(await prepareWorkingDir(path, systemRandom)).to.equal(false)
   })
 
   it('is refused when it is a file', async () => {
     await writeFile(join(dir, 'file'), '')
-    const error = await prepareWorkingDir(join(dir, 'file')).catch((thrown) => thrown)
+    const error = await prepareWorkingDir(join(dir, 'file'), systemRandom).catch((thrown) => thrown)
     expect(error.message).to.equal(`working directory ${dir}/file is not a directory`)
-    const below = await prepareWorkingDir(join(dir, 'file', 'x')).catch((thrown) => thrown)
+    const below = await prepareWorkingDir(join(dir, 'file', 'x'), systemRandom).catch((thrown) => thrown)
     expect(below.code).to.equal('working-dir-unusable')
   })
 

@@ -19,7 +19,7 @@ describe('the counters of a worker', () => {
     const counters = new Counters(numbers)
     counters.answered(999)
     for (const latency of ['proxy', 'upstream', 'request'] as const) counters.took(latency, 1e9)
-    counters.add('timeout', 1)
+    counters.failed('exhausted')
     expect([...numbers].filter((number) => number !== 0)).to.deep.equal([1, 1, 1, 1e9, 1, 1e9, 1, 1e9])
     expect(numbers.at(-1)).to.equal(1e9)
   })

@@ -31,13 +31,13 @@ describe('error answers', () => {
   })
 
   it('a failed upstream is 502, 503 or 504 with the text of each', () => {
-    const told = (kind: UpstreamFailed['kind']) => {
-      const { status, body } = upstreamErrorPage(new UpstreamFailed(kind, 'x'), undefined)
+    const told = (reason: UpstreamFailed['reason']) => {
+      const { status, body } = upstreamErrorPage(new UpstreamFailed(reason, 'x'), undefined)
       return `${status} ${body}`
     }
-    expect(told('invalid')).equal('502 An invalid response was received from the upstream server\n')
-    expect(told('unavailable')).equal('503 The upstream server is currently unavailable\n')
-    expect(told('timeout')).equal(`504 ${text}\n`)
+    expect(told('refused')).equal('502 An invalid response was received from the upstream server\n')
+    expect(told('busy')).equal('503 The upstream server is currently unavailable\n')
+    expect(told('read-timeout')).equal(`504 ${text}\n`)
     expect(upstreamErrorPage(new Error('x'), undefined).status).equal(500)
     expect(errorPage(599, undefined).body).equal('The upstream server responded with 599\n')
   })
