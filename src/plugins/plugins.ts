@@ -7,6 +7,7 @@ import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { httpLog } from './http-log/http-log.ts'
+import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
@@ -15,6 +16,7 @@ import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
+  jwt,
   acl,
   correlationId,
   tcpLog,

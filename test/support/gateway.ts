@@ -120,8 +120,12 @@ export class TestGateway {
   }
 
   addKey(consumer: Row, key: string): Row {
-    const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, key }
-    this.catalog.put('keyauth_credentials', row)
+    return this.addCredential('keyauth_credentials', consumer, { key })
+  }
+
+  addCredential(entity: string, consumer: Row, attributes: JsonObject): Row {
+    const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, ...attributes }
+    this.catalog.put(entity, row)
     return row
   }
 

@@ -1,0 +1,193 @@
+// The Admin routes of credentials that are made like keys, kind by kind.
+import { expect } from 'chai'
+import { PluginShapes } from '../../src/admin/plugin-shapes.ts'
+import { Redaction } from '../../src/admin/redaction.ts'
+import type { JsonObject } from '../../src/base/json.ts'
+import { shippedPlugins } from '../../src/plugins/plugins.ts'
+import { encodings, sendAs, startAdminOnPostgres } from '../support/admin.ts'
+
+const unknownId = '00000000-0000-4000-8000-000000000000'
+
+interface Kind {
+  readonly path: string
+  readonly entity: string
+  /** The attribute that is unique. */
+  readonly name: string
+  readonly secret: string
+  /** What must be given. */
+  readonly required?: string
+  readonly body: JsonObject
+  /** Attributes of a new one besides those that were given. */
+  readonly defaults: JsonObject
+  /** Under which attribute an id that is none is told. */
+  readonly wrongId: 'id' | 'message'
+}
+
+const kinds: readonly Kind[] = [
+  {
+    ...{ path: 'jwt', entity: 'jwt_secrets', name: 'key', secret: 'secret', wrongId: 'message' },
+    body: { key: 'bobs', secret: 'sesame' },
+    defaults: { algorithm: 'HS256' },
+  },
+]
+
+let admin: Awaited<ReturnType<typeof startAdminOnPostgres>>
+before(async () => {
+  admin = await startAdminOnPostgres({ plugins: shippedPlugins })
+})
+after(() => admin.stop())
+
+const redaction = new Redaction(
+  shippedPlugins.flatMap(({ entities }) => entities),
+  new PluginShapes(shippedPlugins),
+)
+const told = ({ status, body }: { status: number; body: unknown }) => [status, body]
+
+for (const { path, entity, name, secret, required, body, defaults, wrongId } of kinds) {
+  const collection = `/consumers/bob/${path}/`
+
+  describe(`/consumers/{consumer}/${path}`, () => {
+    let id: string
+    beforeEach(async () => {
+      await admin.test.query('delete from consumers')
+      id = (await admin.json('POST', '/consumers', { username: 'bob' })).body.id
+      await admin.json('POST', '/consumers', { username: 'alice' })
+    })
+    const make = async (own: JsonObject = body) => {
+      const made = await admin.json('POST', collection, own)
+      expect(made.status, made.text).to.equal(201)
+      return made.body
+    }
+
+    for (const encoding of encodings) {
+      it(`makes by POST and by PUT, from ${encoding} bodies [contract 252, 253]`, async () => {
+        for (const method of ['POST', 'PUT']) {
+          const made = await sendAs(admin, encoding)(method, collection, body)
+          expect(made.status, made.text).to.equal(201)
+          const { id: own, created_at, ...rest } = made.body
+          expect(rest).to.deep.include({ ...defaults, [name]: body[name], consumer_id: id })
+          await admin.delete(collection + own)
+          const empty = await sendAs(admin, encoding)(method, collection, {})
+          if (required) expect(told(empty)).to.deep.equal([400, { [required]: `${required} is required` }])
+          else expect(empty.status).to.equal(201)
+        }
+      })
+
+      it(`changes the ${name} by PATCH, and nothing besides, from ${encoding} bodies [contract 254]`, async () => {
+        const made = await make()
+        const changed = await sendAs(admin, encoding)('PATCH', collection + made.id, { [name]: 'new' })
+        expect(told(changed)).to.deep.equal([200, { ...made, [name]: 'new' }])
+      })
+    }
+
+    it(`refuses a ${name} without a value`, async () => {
+      const made = await make()
+      const reply = await admin.form('PATCH', collection + made.id, name)
+      expect(told(reply)).to.deep.equal([400, { [name]: `${name} is not a string` }])
+    })
+
+    it(`refuses a ${name} that another consumer has`, async () => {
+      await make()
+      const reply = await admin.json('POST', `/consumers/alice/${path}`, { ...body, secret: 'another' })
+      expect(told(reply)).to.deep.equal([409, { [name]: `already exists with value '${body[name]}'` }])
+    })
+
+    it('lists those of the consumer, and reads each [contract 254]', async () => {
+      const one = await make()
+      const two = await make({ ...body, [name]: 'two', secret: 'another' })
+      await admin.json('POST', `/consumers/alice/${path}`, { ...body, [name]: 'other', secret: 'x' })
+      const { data, total } = (await admin.get(collection)).body
+      expect(total).to.equal(2)
+      expect(data).to.have.deep.members([one, two])
+      expect((await admin.get(`${collection}?${name}=two`)).body).to.deep.equal({ data: [two], total: 1 })
+      for (const row of [one, two]) expect((await admin.get(collection + row.id)).body).to.deep.equal(row)
+    })
+
+    it('deletes once, by an id that is one [contract 255]', async () => {
+      const made = await make()
+      const malformed = await admin.delete(`${collection}blah`)
+      expect(told(malformed)).to.deep.equal([400, { [wrongId]: 'blah is not a valid uuid' }])
+      expect((await admin.delete(collection + unknownId)).status).to.equal(404)
+      expect((await admin.delete(collection + made.id)).status).to.equal(204)
+      expect((await admin.delete(collection + made.id)).status).to.equal(404)
+    })
+
+    it('reaches one through its own consumer only, and gives it to no other', async () => {
+      const made = await make()
+      const foreign = `/consumers/alice/${path}/${made.id}`
+      expect((await admin.get(foreign)).status).to.equal(404)
+      expect((await admin.json('PATCH', foreign, { [name]: 'x' })).status).to.equal(404)
+      expect((await admin.delete(foreign)).status).to.equal(404)
+      const alice = (await admin.get('/consumers/alice')).body.id
+      const patched = await admin.json('PATCH', collection + made.id, { consumer_id: alice })
+      expect(told(patched)).to.deep.equal([200, made])
+    })
+
+    it('goes with its consumer, and is counted', async () => {
+      await make()
+      expect((await admin.get('/status')).body.database[entity]).to.equal(1)
+      await admin.delete('/consumers/bob')
+      expect((await admin.get('/status')).body.database[entity]).to.equal(0)
+    })
+
+    it(`has a ${secret} that nobody sees in events`, async () => {
+      const { body: row } = await admin.get(collection + (await make()).id)
+      const event = {
+        ...{ position: 1, first: 1, at: 0, digest: '', actor: null, schema: 1, old: null, new: row },
+      }
+      const shown = redaction.show({ ...event, entity, operation: 'create' })
+      expect(shown.new).to.deep.equal({ ...row, [secret]: '******' })
+    })
+
+    it('belongs to a plugin for all consumers', async () => {
+      await admin.test.query('delete from apis')
+      await admin.json('POST', '/apis', { name: 'a', request_host: 'a.com', upstream_url: 'http://a.com' })
+      const reply = await admin.json('POST', '/apis/a/plugins', { name: path, consumer_id: id })
+      expect(told(reply)).to.deep.equal([400, { message: 'No consumer can be configured for that plugin' }])
+      expect((await admin.json('POST', '/apis/a/plugins', { name: path })).status).to.equal(201)
+    })
+  })
+}
+
+describe('jwt credentials', () => {
+  const collection = '/consumers/bob/jwt/'
+  beforeEach(async () => {
+    await admin.test.query('delete from consumers')
+    await admin.json('POST', '/consumers', { username: 'bob' })
+  })
+
+  it('have a random key and secret where none is given [contract 252, 253]', async () => {
+    for (const method of ['POST', 'PUT']) {
+      const { body } = await admin.json(method, collection, { key: '' })
+      expect(body.key).to.match(/^[0-9a-f]{32}$/)
+      expect(body.secret).to.match(/^[0-9a-f]{32}$/)
+      expect(body.secret).to.not.equal(body.key)
+      expect(body).to.not.have.property('rsa_public_key')
+    }
+  })
+
+  it('have one algorithm, of those that there are', async () => {
+    for (const algorithm of ['RS256', 'ES384', 'HS512']) {
+      const { body } = await admin.json('POST', collection, { algorithm, rsa_public_key: 'PEM' })
+      expect(body).to.include({ algorithm, rsa_public_key: 'PEM' })
+    }
+    const none = await admin.json('POST', collection, { algorithm: 'none' })
+    expect(none.status).to.equal(400)
+    expect(none.body.algorithm).to.match(/^"none" is not allowed\. Allowed values are: "HS256", /)
+  })
+
+  it('are configured as 0.8 does, the claims of two words', async () => {
+    await admin.test.query('delete from apis')
+    await admin.json('POST', '/apis', { name: 'a', request_host: 'a.com', upstream_url: 'http://a.com' })
+    const wrong = await admin.form('POST', '/apis/a/plugins', 'name=jwt&config.claims_to_verify=exp,iat')
+    expect(told(wrong)).to.deep.equal([
+      400,
+      { 'config.claims_to_verify': '"iat" is not allowed. Allowed values are: "exp", "nbf"' },
+    ])
+    const made = await admin.form('POST', '/apis/a/plugins', 'name=jwt&config.claims_to_verify=exp')
+    expect(made.body.config).to.deep.equal({
+      ...{ uri_param_names: ['jwt'], key_claim_name: 'iss', secret_is_base64: false },
+      claims_to_verify: ['exp'],
+    })
+  })
+})
