@@ -80,6 +80,8 @@ export interface PluginRequest {
   readonly incoming: {
     readonly method: string
     readonly target: string
+    /** e.g. `1.1` */
+    readonly httpVersion: string
     /** Names and values in turn, as received: `Expect` and hop-by-hop ones, too. */
     readonly rawHeaders: readonly string[]
     readonly encrypted: boolean

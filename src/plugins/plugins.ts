@@ -6,6 +6,7 @@ import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
@@ -23,6 +24,7 @@ export const shippedPlugins: readonly Plugin[] = [
   fileLog,
   httpLog,
   keyAuth,
+  hmacAuth,
   rateLimiting,
   requestSizeLimiting,
 ]

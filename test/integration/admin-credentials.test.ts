@@ -29,6 +29,12 @@ const kinds: readonly Kind[] = [
     body: { key: 'bobs', secret: 'sesame' },
     defaults: { algorithm: 'HS256' },
   },
+  {
+    ...{ path: 'hmac-auth', entity: 'hmacauth_credentials', name: 'username', secret: 'secret' },
+    ...{ wrongId: 'message', required: 'username' },
+    body: { username: 'bobs', secret: 'sesame' },
+    defaults: { secret: 'sesame' },
+  },
 ]
 
 let admin: Awaited<ReturnType<typeof startAdminOnPostgres>>
@@ -60,7 +66,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
     }
 
     for (const encoding of encodings) {
-      it(`makes by POST and by PUT, from ${encoding} bodies [contract 252, 253]`, async () => {
+      it(`makes by POST and by PUT, from ${encoding} bodies [contract 234, 235, 252, 253]`, async () => {
         for (const method of ['POST', 'PUT']) {
           const made = await sendAs(admin, encoding)(method, collection, body)
           expect(made.status, made.text).to.equal(201)
@@ -73,14 +79,14 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
         }
       })
 
-      it(`changes the ${name} by PATCH, and nothing besides, from ${encoding} bodies [contract 254]`, async () => {
+      it(`changes the ${name} by PATCH, and nothing besides, from ${encoding} bodies [contract 236, 254]`, async () => {
         const made = await make()
         const changed = await sendAs(admin, encoding)('PATCH', collection + made.id, { [name]: 'new' })
         expect(told(changed)).to.deep.equal([200, { ...made, [name]: 'new' }])
       })
     }
 
-    it(`refuses a ${name} without a value`, async () => {
+    it(`refuses a ${name} without a value [contract 236]`, async () => {
       const made = await make()
       const reply = await admin.form('PATCH', collection + made.id, name)
       expect(told(reply)).to.deep.equal([400, { [name]: `${name} is not a string` }])
@@ -92,7 +98,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       expect(told(reply)).to.deep.equal([409, { [name]: `already exists with value '${body[name]}'` }])
     })
 
-    it('lists those of the consumer, and reads each [contract 254]', async () => {
+    it('lists those of the consumer, and reads each [contract 236, 254]', async () => {
       const one = await make()
       const two = await make({ ...body, [name]: 'two', secret: 'another' })
       await admin.json('POST', `/consumers/alice/${path}`, { ...body, [name]: 'other', secret: 'x' })
@@ -103,7 +109,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       for (const row of [one, two]) expect((await admin.get(collection + row.id)).body).to.deep.equal(row)
     })
 
-    it('deletes once, by an id that is one [contract 255]', async () => {
+    it('deletes once, by an id that is one [contract 237, 255]', async () => {
       const made = await make()
       const malformed = await admin.delete(`${collection}blah`)
       expect(told(malformed)).to.deep.equal([400, { [wrongId]: 'blah is not a valid uuid' }])
@@ -189,5 +195,23 @@ describe('jwt credentials', () => {
       ...{ uri_param_names: ['jwt'], key_claim_name: 'iss', secret_is_base64: false },
       claims_to_verify: ['exp'],
     })
+  })
+})
+
+describe('the configuration of hmac-auth', () => {
+  it('has a clock_skew that is not negative [contract 239]', async () => {
+    await admin.test.query('delete from apis')
+    await admin.json('POST', '/apis', { name: 'a', request_host: 'a.com', upstream_url: 'http://a.com' })
+    const post = (config: JsonObject) => admin.json('POST', '/apis/a/plugins', { name: 'hmac-auth', config })
+    expect(told(await post({ clock_skew: -10 }))).to.deep.equal([
+      400,
+      { 'config.clock_skew': 'Clock Skew should be positive' },
+    ])
+    const made = await post({})
+    expect(made.body.config).to.deep.equal({ hide_credentials: false, clock_skew: 300 })
+    const changed = await admin.json('PATCH', `/apis/a/plugins/${made.body.id}`, {
+      config: { clock_skew: 10 },
+    })
+    expect(changed.body.config.clock_skew).to.equal(10)
   })
 })
