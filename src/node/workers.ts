@@ -14,6 +14,7 @@ import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
 import type { ProxyAddresses, ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
 import { WorkerThread } from './worker-thread.ts'
+import type { UpdateRow } from './writing-link.ts'
 
 export interface WorkersOptions {
   readonly count: number
@@ -21,7 +22,9 @@ export interface WorkersOptions {
   readonly catalog: AgentCatalog
   /** Counts requests for all nodes. */
   readonly countBatch: CountBatch
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting'>
+  /** Writes what plugins ask for. */
+  readonly updateRow: UpdateRow
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'counting' | 'writing'>
   readonly surroundings: Surroundings
 }
 
@@ -152,13 +155,14 @@ export class Workers {
   }
 
   #spawn(seat: Seat): WorkerThread {
-    const { catalog, countBatch, setup, surroundings } = this.#options
+    const { catalog, countBatch, updateRow, setup, surroundings } = this.#options
     const { clock, logger } = surroundings
     const { counts, number: owner } = seat
     const thread = new WorkerThread({
       catalog,
       setup: { ...setup, counts, proxy: this.#proxy },
       counting: { buffer: this.#localCounters, owner, countBatch },
+      updateRow,
       clock,
       logger,
     })
