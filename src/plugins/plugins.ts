@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { acl } from './acl/acl.ts'
+import { basicAuth } from './basic-auth/basic-auth.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { hmacAuth } from './hmac-auth/hmac-auth.ts'
@@ -25,6 +26,7 @@ export const shippedPlugins: readonly Plugin[] = [
   httpLog,
   keyAuth,
   hmacAuth,
+  basicAuth,
   rateLimiting,
   requestSizeLimiting,
 ]

@@ -3,8 +3,10 @@ import { expect } from 'chai'
 import { PluginShapes } from '../../src/admin/plugin-shapes.ts'
 import { Redaction } from '../../src/admin/redaction.ts'
 import type { JsonObject } from '../../src/base/json.ts'
+import { isPassword } from '../../src/plugins/basic-auth/password-hash.ts'
 import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { encodings, sendAs, startAdminOnPostgres } from '../support/admin.ts'
+import { cheapHash, oldHash } from '../support/passwords.ts'
 
 const unknownId = '00000000-0000-4000-8000-000000000000'
 
@@ -34,6 +36,12 @@ const kinds: readonly Kind[] = [
     ...{ wrongId: 'message', required: 'username' },
     body: { username: 'bobs', secret: 'sesame' },
     defaults: { secret: 'sesame' },
+  },
+  {
+    ...{ path: 'basic-auth', entity: 'basicauth_credentials', name: 'username', secret: 'password' },
+    ...{ wrongId: 'id', required: 'username' },
+    body: { username: 'bobs', password: 'sesame' },
+    defaults: {},
   },
 ]
 
@@ -66,7 +74,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
     }
 
     for (const encoding of encodings) {
-      it(`makes by POST and by PUT, from ${encoding} bodies [contract 234, 235, 252, 253]`, async () => {
+      it(`makes by POST and by PUT, from ${encoding} bodies [contract 192, 194, 195, 234, 235, 252, 253]`, async () => {
         for (const method of ['POST', 'PUT']) {
           const made = await sendAs(admin, encoding)(method, collection, body)
           expect(made.status, made.text).to.equal(201)
@@ -79,14 +87,14 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
         }
       })
 
-      it(`changes the ${name} by PATCH, and nothing besides, from ${encoding} bodies [contract 236, 254]`, async () => {
+      it(`changes the ${name} by PATCH, and nothing besides, from ${encoding} bodies [contract 197, 236, 254]`, async () => {
         const made = await make()
         const changed = await sendAs(admin, encoding)('PATCH', collection + made.id, { [name]: 'new' })
         expect(told(changed)).to.deep.equal([200, { ...made, [name]: 'new' }])
       })
     }
 
-    it(`refuses a ${name} without a value [contract 236]`, async () => {
+    it(`refuses a ${name} without a value [contract 197, 236]`, async () => {
       const made = await make()
       const reply = await admin.form('PATCH', collection + made.id, name)
       expect(told(reply)).to.deep.equal([400, { [name]: `${name} is not a string` }])
@@ -94,14 +102,14 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
 
     it(`refuses a ${name} that another consumer has`, async () => {
       await make()
-      const reply = await admin.json('POST', `/consumers/alice/${path}`, { ...body, secret: 'another' })
+      const reply = await admin.json('POST', `/consumers/alice/${path}`, { ...body, [secret]: 'another' })
       expect(told(reply)).to.deep.equal([409, { [name]: `already exists with value '${body[name]}'` }])
     })
 
-    it('lists those of the consumer, and reads each [contract 236, 254]', async () => {
+    it('lists those of the consumer, and reads each [contract 196, 236, 254]', async () => {
       const one = await make()
-      const two = await make({ ...body, [name]: 'two', secret: 'another' })
-      await admin.json('POST', `/consumers/alice/${path}`, { ...body, [name]: 'other', secret: 'x' })
+      const two = await make({ ...body, [name]: 'two', [secret]: 'another' })
+      await admin.json('POST', `/consumers/alice/${path}`, { ...body, [name]: 'other', [secret]: 'x' })
       const { data, total } = (await admin.get(collection)).body
       expect(total).to.equal(2)
       expect(data).to.have.deep.members([one, two])
@@ -109,7 +117,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       for (const row of [one, two]) expect((await admin.get(collection + row.id)).body).to.deep.equal(row)
     })
 
-    it('deletes once, by an id that is one [contract 237, 255]', async () => {
+    it('deletes once, by an id that is one [contract 198, 237, 255]', async () => {
       const made = await make()
       const malformed = await admin.delete(`${collection}blah`)
       expect(told(malformed)).to.deep.equal([400, { [wrongId]: 'blah is not a valid uuid' }])
@@ -118,7 +126,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       expect((await admin.delete(collection + made.id)).status).to.equal(404)
     })
 
-    it('reaches one through its own consumer only, and gives it to no other', async () => {
+    it('reaches one through its own consumer only, and gives it to no other [contract 196]', async () => {
       const made = await make()
       const foreign = `/consumers/alice/${path}/${made.id}`
       expect((await admin.get(foreign)).status).to.equal(404)
@@ -195,6 +203,66 @@ describe('jwt credentials', () => {
       ...{ uri_param_names: ['jwt'], key_claim_name: 'iss', secret_is_base64: false },
       claims_to_verify: ['exp'],
     })
+  })
+})
+
+describe('passwords of basic-auth', () => {
+  const collection = '/consumers/bob/basic-auth/'
+  beforeEach(async () => {
+    await admin.test.query('delete from consumers')
+    await admin.json('POST', '/consumers', { username: 'bob' })
+  })
+
+  const hashed = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/
+  const make = async (password: string) =>
+    (await admin.json('POST', collection, { username: 'bobs', password })).body
+
+  it('are stored and shown as their salted hash [contract 193]', async () => {
+    const made = await make(' told to nobody ')
+    expect(made.password).to.match(hashed)
+    expect(await isPassword('told to nobody', made.password)).to.equal(true)
+    const rows = await admin.test.query('select password from basicauth_credentials')
+    expect(rows).to.deep.equal([{ password: made.password }])
+    const events = await admin.test.query(`select 1 from events where body like '%told to nobody%'`)
+    expect(events).to.deep.equal([])
+  })
+
+  it('that come back as they were shown are not hashed again, whoever made them', async () => {
+    const made = await make('sesame')
+    const old = { ...made, password: oldHash('sesame', made.consumer_id) }
+    for (const row of [made, old]) {
+      await admin.test.query('update basicauth_credentials set password = $1', [row.password])
+      expect((await admin.json('PATCH', collection + made.id, row)).body).to.deep.equal(row)
+      expect((await admin.json('PUT', collection, row)).body).to.deep.equal(row)
+      const renamed = await admin.json('PATCH', collection + made.id, { username: 'x' })
+      expect(renamed.body.password).to.equal(row.password)
+      await admin.json('PATCH', collection + made.id, { username: 'bobs' })
+    }
+  })
+
+  it('that are changed are hashed, also when they look like a hash', async () => {
+    const made = await make('sesame')
+    for (const [method, password] of [
+      ['PATCH', oldHash('x', made.consumer_id)],
+      ['PATCH', cheapHash('x')],
+      ['PUT', 'sesame'],
+    ] as const) {
+      const path = method === 'PUT' ? collection : collection + made.id
+      const { body } = await admin.json(method, path, { ...made, password })
+      expect(body.password).to.match(hashed).not.equal(made.password)
+      expect(await isPassword(password, body.password)).to.equal(true)
+    }
+  })
+
+  it('may be missing, and be taken away', async () => {
+    const made = await admin.json('POST', collection, { username: 'none' })
+    expect(made.status).to.equal(201)
+    expect(made.body).to.not.have.property('password')
+    const { id } = await make('sesame')
+    const changed = await admin.json('PATCH', collection + id, { password: null })
+    expect(changed.body).to.not.have.property('password')
+    const wrong = await admin.json('PATCH', collection + id, { password: 5 })
+    expect(told(wrong)).to.deep.equal([400, { password: 'password is not a string' }])
   })
 })
 
