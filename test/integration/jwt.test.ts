@@ -1,5 +1,5 @@
 // jwt on real sockets. Good tokens are made by jose, a library of others; bad ones by hand.
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, sign as signBytes } from 'node:crypto'
 import { expect } from 'chai'
 import { type JWTPayload, SignJWT } from 'jose'
 import type { JsonObject, Row } from '../../src/base/json.ts'
@@ -152,7 +152,7 @@ describe('jwt', () => {
 
   it('is not verified by a key that decodes to nothing: anybody could sign with that', async () => {
     configure({ secret_is_base64: true })
-    for (const bad of ['!!!', '====', '-*-']) {
+    for (const bad of ['!!!', '====', '-*-', 'A', 'A==']) {
       addSecret(bob, { key: bad, secret: bad })
       expect(told(await send(craft(good, { iss: bad }, ''))), bad).deep.equal(
         refused(403, 'Invalid signature'),
@@ -221,9 +221,13 @@ describe('jwt', () => {
       const token = await sign({ iss: `rs-${i}` }, 'RS256', pairs.RS.privateKey)
       expect(told(await send(token)), String(i)).deep.equal(refused(403, 'Invalid signature'))
     }
-    addSecret(bob, { key: 'es', algorithm: 'ES256', rsa_public_key: pemOf(pairs.ES384.publicKey) })
-    const token = craft({ alg: 'ES256' }, { iss: 'es' })
-    expect((await send(token)).status).equal(403)
+    // A signature that is right, on another curve than the algorithm's.
+    const { publicKey, privateKey } = pairs.ES384
+    addSecret(bob, { key: 'es', algorithm: 'ES256', rsa_public_key: pemOf(publicKey) })
+    const signed = craft({ alg: 'ES256' }, { iss: 'es' }).replace(/\.[^.]*$/, '')
+    const how = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const
+    const token = `${signed}.${signBytes('sha256', Buffer.from(signed), how).toString('base64url')}`
+    expect(told(await send(token))).deep.equal(refused(403, 'Invalid signature'))
   })
 
   it('is verified by the key that the credential has now [contract 256]', async () => {
