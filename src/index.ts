@@ -21,4 +21,5 @@ export {
   type PluginResponse,
   Refusal,
   type Tally,
+  type Writer,
 } from './plugins/plugin.ts'

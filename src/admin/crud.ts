@@ -17,6 +17,7 @@ import { badRequest, notFound } from './errors.ts'
 import { nextUrl, parseListing } from './listing.ts'
 import { isStorable } from './parameters.ts'
 import { send } from './reply.ts'
+import { Sealer, type Seals, sealed } from './seals.ts'
 
 /** Rows as one route sees them. */
 export interface Collection {
@@ -47,6 +48,12 @@ export interface Published {
   readonly lagging: readonly string[]
 }
 
+/** What a request gives a row to be made of. */
+interface Draft {
+  readonly input: JsonObject
+  readonly seals: Seals
+}
+
 /** Handlers of one collection; those of items are told which one by `where`. */
 export interface Crud {
   list(ctx: RouterContext, collection: Collection): Promise<void>
@@ -59,22 +66,30 @@ export interface Crud {
 }
 
 export function createCrud({ store, random, logger, publish, ackTimeoutMs }: CrudOptions): Crud {
-  const check = (collection: Collection, input: JsonObject, task: Task): Row => {
-    const attributes = 'current' in task ? { ...task.current, ...input } : input
-    const shape = collection.shapeOf?.(attributes) ?? collection.entity
-    return validate(shape, { ...input, ...collection.scope }, task, random)
+  const sealer = new Sealer(random)
+
+  const draft = async (ctx: RouterContext, { entity }: Collection): Promise<Draft> => {
+    const input = await parametersOf(ctx)
+    return { input, seals: await sealer.of(entity, input) }
+  }
+
+  const check = (collection: Collection, { input, seals }: Draft, task: Task): Row => {
+    const current = 'current' in task ? task.current : undefined
+    const shape = collection.shapeOf?.({ ...current, ...input }) ?? collection.entity
+    const row = validate(shape, { ...input, ...collection.scope }, task, random)
+    return sealed(row, seals, current)
   }
 
   const insert = (ctx: RouterContext, { entity }: Collection, row: Row) =>
     store.insert(entity, row, actorOf(ctx))
 
   /** A PUT that is sent twice at once must not fail because the other one made the row in between. */
-  const replaceOrInsert = async (ctx: RouterContext, collection: Collection, input: JsonObject) => {
-    const fresh = check(collection, input, { mode: 'replace' })
+  const replaceOrInsert = async (ctx: RouterContext, collection: Collection, given: Draft) => {
+    const fresh = check(collection, given, { mode: 'replace' })
     const where = { ...collection.scope, id: fresh.id as string }
     const revise = (current: Row) => {
       requireMatch(ctx, collection.entity, current)
-      return check(collection, input, { mode: 'replace', current })
+      return check(collection, given, { mode: 'replace', current })
     }
     const replace = () => store.update(collection.entity, where, revise, actorOf(ctx))
     const replaced = await replace()
@@ -118,16 +133,16 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
     },
 
     async create(ctx, collection) {
-      const row = check(collection, await parametersOf(ctx), { mode: 'create' })
+      const row = check(collection, await draft(ctx, collection), { mode: 'create' })
       await answer(ctx, collection.entity, await insert(ctx, collection, row))
     },
 
     async put(ctx, collection, primaryKey) {
-      const input = await parametersOf(ctx)
-      const isKeyed = primaryKey.every((column) => input[column] != null && input[column] !== '')
+      const given = await draft(ctx, collection)
+      const isKeyed = primaryKey.every((column) => given.input[column] != null && given.input[column] !== '')
       const written = isKeyed
-        ? await replaceOrInsert(ctx, collection, input)
-        : await insert(ctx, collection, check(collection, input, { mode: 'create' }))
+        ? await replaceOrInsert(ctx, collection, given)
+        : await insert(ctx, collection, check(collection, given, { mode: 'create' }))
       await answer(ctx, collection.entity, written)
     },
 
@@ -141,12 +156,12 @@ export function createCrud({ store, random, logger, publish, ackTimeoutMs }: Cru
     },
 
     async patch(ctx, collection, where) {
-      const input = await parametersOf(ctx)
-      if (Object.keys(input).length === 0) throw badRequest('Nothing to update: no attribute is given')
+      const given = await draft(ctx, collection)
+      if (Object.keys(given.input).length === 0) throw badRequest('Nothing to update: no attribute is given')
       const { entity, scope } = collection
       const revise = (current: Row) => {
         requireMatch(ctx, entity, current)
-        return check(collection, input, { mode: 'patch', current })
+        return check(collection, given, { mode: 'patch', current })
       }
       const written = await store.update(entity, { ...where, ...scope }, revise, actorOf(ctx))
       if (!written) throw notFound()

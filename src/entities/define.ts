@@ -32,6 +32,11 @@ export interface Field {
   readonly immutable?: boolean
   /** Never shown in logs, nor in events shown to people. */
   readonly secret?: boolean
+  /**
+   * What is stored in the place of a text, e.g. the hash of a password. Takes its time, off this thread. Not asked for
+   * the very text that is stored: who sends a row back as it was shown changes nothing.
+   */
+  readonly seal?: (text: string, random: Random) => Promise<string>
   /** The collection that an id points into; the database holds the foreign key. */
   readonly references?: string
   /** Of a `table`: its attributes, when they are fixed. PATCH merges such a table key by key. */

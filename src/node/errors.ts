@@ -94,6 +94,13 @@ export class CountersAway extends TroopError {
   }
 }
 
+/** What a plugin asked for could not be written, or it is not known whether it was. */
+export class WriteFailed extends TroopError {
+  constructor(message: string) {
+    super('write-failed', message)
+  }
+}
+
 /** Somebody told the node to stop before it served. */
 export class StartInterrupted extends TroopError {
   constructor() {

@@ -33,6 +33,7 @@ import { StartInterrupted } from './errors.ts'
 import { Metrics } from './metrics.ts'
 import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
 import { canReusePort, requireFreePorts } from './ports.ts'
+import { rowWriter } from './row-writer.ts'
 import { handleSignals } from './signals.ts'
 import { Sweeper } from './sweeper.ts'
 import type { ProxySetup } from './thread.ts'
@@ -299,6 +300,12 @@ class Node implements RunningNode {
       countBatch: (asks) => this.#counters.count(asks),
       standstillMaxMs: config.workerTimeoutMs,
       apisCounted: config.apisMeasured,
+      updateRow: rowWriter({
+        store: this.#agent.store,
+        entities: () => entitiesOf(this.#plugins),
+        publish: (written) => this.#agent.publish(written, 0),
+        logger: this.#surroundings.logger.scope('node'),
+      }),
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
         reusePort,

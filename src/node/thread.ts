@@ -1,5 +1,5 @@
-// What the agent and a worker thread say to each other besides the catalog and the counts of the cluster, which have
-// ports of their own.
+// What the agent and a worker thread say to each other besides the catalog, the counts of the cluster and what plugins
+// write, which have ports of their own.
 import type { MessagePort } from 'node:worker_threads'
 import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
@@ -52,6 +52,8 @@ export interface WorkerSetup {
   /** Where it notes which plugin has which request, see proxy/whereabouts.ts. */
   readonly whereabouts: SharedArrayBuffer
   readonly counting: CountingSetup
+  /** To the agent, which writes for plugins; see writing-link.ts. */
+  readonly writing: MessagePort
   /** Bound on this worker's own cache (L1), in bytes of estimated size. */
   readonly cacheBytes: number
   /** Whether several workers listen on one port; false where the platform can't, and then there is one. */

@@ -24,12 +24,15 @@ import type {
   WorkerSetup,
 } from './thread.ts'
 import type { Sight, Watched } from './watchdog.ts'
+import { serveWriting, type UpdateRow } from './writing-link.ts'
 
 export interface WorkerThreadOptions {
   readonly catalog: AgentCatalog
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counting' | 'whereabouts'>
+  readonly setup: Omit<WorkerSetup, 'catalog' | 'counting' | 'whereabouts' | 'writing'>
   /** How it counts requests, for this node and for all of them. */
   readonly counting: Omit<CountingSetup, 'port'> & { readonly countBatch: CountBatch }
+  /** Writes what its plugins ask for. */
+  readonly updateRow: UpdateRow
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -63,7 +66,7 @@ export class WorkerThread implements Watched {
   #listens = false
 
   constructor(options: WorkerThreadOptions) {
-    const { catalog, setup, logger } = options
+    const { catalog, setup, updateRow, logger } = options
     const { countBatch, ...shared } = options.counting
     this.#options = options
     const { agent, worker } = openLink()
@@ -72,17 +75,20 @@ export class WorkerThread implements Watched {
     const whereabouts = new SharedArrayBuffer(whereaboutsBytes)
     this.#whereabouts = new Whereabouts(whereabouts)
     this.#beats = new Histogram(loopDelayBoundsMs, new Float64Array(setup.counts.loopDelay))
+    const writing = new MessageChannel()
+    serveWriting(writing.port1, updateRow)
     const workerData: WorkerSetup = {
       ...setup,
       catalog: worker,
       whereabouts,
       counting: { ...shared, port: counting.port2 },
+      writing: writing.port2,
     }
     // The file is .ts from a checkout and .js in the package, like this one.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
     this.#thread = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
       workerData,
-      transferList: [worker.port, counting.port2],
+      transferList: [worker.port, counting.port2, writing.port2],
       name: 'troop worker',
     })
     this.#link = new AgentLink({

@@ -9,7 +9,7 @@ import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
 import { ownThread } from '../base/process.ts'
 import { systemRandom } from '../base/random.ts'
 import { WorkerCatalog } from '../catalog/worker-catalog.ts'
-import type { Counters } from '../plugins/plugin.ts'
+import type { Counters, Writer } from '../plugins/plugin.ts'
 import { loadPlugins } from '../plugins/plugins.ts'
 import { ApiCounters, ApiPlaces } from '../proxy/api-counters.ts'
 import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
@@ -26,6 +26,7 @@ import { countingOver } from './counters/counting-link.ts'
 import { LocalCounters } from './counters/local-counters.ts'
 import type { Answer, FromWorker, ProxyAddresses, ProxySetup, ToWorker, WorkerSetup } from './thread.ts'
 import { workerLogger } from './worker-logger.ts'
+import { writingOver } from './writing-link.ts'
 
 class ProxyWorker {
   readonly #setup: WorkerSetup
@@ -33,6 +34,7 @@ class ProxyWorker {
   readonly #counters: Float64Array
   readonly #apis: ApiCounters
   readonly #counting: Counters & { readonly cluster: ClusterCounters }
+  readonly #writer: Writer
   readonly #router = new Router()
   readonly #catalog: WorkerCatalog
   readonly #inbound: HttpInbound
@@ -53,6 +55,7 @@ class ProxyWorker {
       local: new LocalCounters({ buffer, owner, ...common }),
       cluster: new ClusterCounters({ count: countingOver(port), ...common }),
     }
+    this.#writer = writingOver(setup.writing)
     new LoopDelay(systemClock, new Histogram(loopDelayBoundsMs, new Float64Array(counts.loopDelay))).start()
     this.#catalog = new WorkerCatalog({
       ...{ end, projection: this.#router, clock: systemClock, maxBytes },
@@ -122,7 +125,10 @@ class ProxyWorker {
       catalog: this.#catalog,
       router: this.#router,
       plugins: await loadPlugins(customPlugins, pluginDir),
-      host: { logger, clock: systemClock, random: systemRandom, counters: this.#counting },
+      host: {
+        ...{ logger, clock: systemClock, random: systemRandom },
+        ...{ counters: this.#counting, writer: this.#writer },
+      },
       outbound: new HttpOutbound({
         clock: systemClock,
         timeouts: timeoutsOf(setup),

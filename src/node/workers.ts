@@ -19,6 +19,7 @@ import { WorkerFailed } from './errors.ts'
 import type { ProxyAddresses, ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
 import { type StoodStill, Watchdog } from './watchdog.ts'
 import { WorkerThread } from './worker-thread.ts'
+import type { UpdateRow } from './writing-link.ts'
 
 export interface WorkersOptions {
   readonly count: number
@@ -28,9 +29,14 @@ export interface WorkersOptions {
   readonly countBatch: CountBatch
   /** Of so many APIs the requests are counted by themselves. */
   readonly apisCounted: number
-  readonly setup: Omit<WorkerSetup, 'catalog' | 'counts' | 'apiPlaces' | 'counting' | 'whereabouts'>
+  readonly setup: Omit<
+    WorkerSetup,
+    'catalog' | 'counts' | 'apiPlaces' | 'counting' | 'whereabouts' | 'writing'
+  >
   /** For how long one may stand still before it is replaced; 0 for ever. */
   readonly standstillMaxMs: number
+  /** Writes what plugins ask for. */
+  readonly updateRow: UpdateRow
   readonly surroundings: Surroundings
 }
 
@@ -208,13 +214,14 @@ export class Workers {
   }
 
   #spawn(seat: Seat): WorkerThread {
-    const { catalog, countBatch, setup, surroundings } = this.#options
+    const { catalog, countBatch, updateRow, setup, surroundings } = this.#options
     const { clock, logger } = surroundings
     const { counts, number: owner } = seat
     const thread = new WorkerThread({
       catalog,
       setup: { ...setup, counts, apiPlaces: this.#apiPlaces, proxy: this.#proxy },
       counting: { buffer: this.#localCounters, owner, countBatch },
+      updateRow,
       clock,
       logger,
     })

@@ -1,14 +1,39 @@
 // How an authentication plugin says who calls: to the plugins after it, and to the upstream.
 import type { Row } from '../base/json.ts'
-import type { PluginHeaders, PluginRequest } from './plugin.ts'
+import type { Lookup, View } from '../catalog/catalog.ts'
+import { consumer as consumerEntity } from '../entities/consumer.ts'
+import { andThen, type PluginHeaders, type PluginRequest, type Refusal } from './plugin.ts'
+
+const consumerById = consumerEntity.lookups[0] as Lookup
+
+/**
+ * Lets the request pass as its consumer's whom the credential belongs to.
+ *
+ * @param gone  what to say when there is none: credential and consumer go together, but may have gone between the
+ *              two lookups
+ */
+export function identifyOwner(
+  request: PluginRequest,
+  credential: Row,
+  catalog: View,
+  gone: () => Refusal,
+): undefined | Promise<undefined> {
+  const found = catalog.one(consumerEntity, consumerById, credential.consumer_id as string)
+  return andThen(found, (consumer) => {
+    if (!consumer) throw gone()
+    identify(request, consumer, credential)
+    return undefined
+  })
+}
 
 /** Sets consumer and credential, and the identity headers; an attribute that is not set has no header. */
-export function identify(request: PluginRequest, consumer: Row, credential: Row): void {
+function identify(request: PluginRequest, consumer: Row, credential: Row): void {
   request.consumer = consumer
   request.credential = credential
   tell(request.headers, 'X-Consumer-ID', consumer.id)
   tell(request.headers, 'X-Consumer-Custom-ID', consumer.custom_id)
   tell(request.headers, 'X-Consumer-Username', consumer.username)
+  tell(request.headers, 'X-Credential-Username', credential.username)
 }
 
 function tell(headers: PluginHeaders, name: string, value: unknown): void {

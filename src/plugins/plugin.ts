@@ -34,6 +34,19 @@ export interface PluginHost {
   readonly clock: Clock
   readonly random: Random
   readonly counters: Counters
+  readonly writer: Writer
+}
+
+/** Writes what a plugin stores. */
+export interface Writer {
+  /**
+   * Changes the row of one of the plugin's own entities that has all of `where`, if there is one. Values are stored as
+   * they are given, unchecked. Other nodes learn of it as of any change, and are not waited for.
+   *
+   * @returns  whether there was one
+   * @throws when it could not be written, or it is not known whether it was
+   */
+  update(entity: Entity, where: Readonly<Record<string, string>>, values: Row): Promise<boolean>
 }
 
 /** Counts of requests in the windows of the calendar (base/calendar.ts). */
@@ -80,6 +93,8 @@ export interface PluginRequest {
   readonly incoming: {
     readonly method: string
     readonly target: string
+    /** e.g. `1.1` */
+    readonly httpVersion: string
     /** Names and values in turn, as received: `Expect` and hop-by-hop ones, too. */
     readonly rawHeaders: readonly string[]
     readonly encrypted: boolean

@@ -6,9 +6,12 @@ import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { coercions } from '../entities/coerce.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { acl } from './acl/acl.ts'
+import { basicAuth } from './basic-auth/basic-auth.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
+import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
@@ -17,12 +20,15 @@ import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
+  jwt,
   acl,
   correlationId,
   tcpLog,
   fileLog,
   httpLog,
   keyAuth,
+  hmacAuth,
+  basicAuth,
   requestSizeLimiting,
   rateLimiting,
 ]

@@ -12,6 +12,7 @@ import { testCounters } from '../support/counters.ts'
 import { collect, TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
+import { noWriter } from '../support/writer.ts'
 
 describe('file-log', () => {
   let directory: string
@@ -60,7 +61,10 @@ describe('file-log', () => {
       lines = []
       now = 0
       const clock = { ...systemClock, monotonic: () => now }
-      phases = fileLog.open({ logger: collect(lines), clock, random: systemRandom, counters: testCounters() })
+      phases = fileLog.open({
+        ...{ logger: collect(lines), clock, random: systemRandom },
+        ...{ counters: testCounters(), writer: noWriter },
+      })
     })
 
     const log = (n: number, file = path) => phases.log?.({ n }, { path: file })

@@ -191,7 +191,8 @@ export class SimulatedNode {
     await catalog.ready
     const gateway = createProxy({
       ...{ catalog, router, plugins: [keyAuth], outbound: upstreams, trustedIps: [], minPositionWaitMs },
-      host: { logger, clock, random, counters: new Counters() as never },
+      // What no plugin of a simulation asks for.
+      host: { logger, clock, random, counters: new Counters() as never, writer: {} as never },
       freshness: this.#deadline && new Deadline(this.#deadline, clock),
       version: 'simulated',
       counters: new Float64Array(counterCount),

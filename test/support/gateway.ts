@@ -3,7 +3,13 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import type { LogFields, Logger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { type Counters, definePlugin, type LogRecord, type Plugin } from '../../src/plugins/plugin.ts'
+import {
+  type Counters,
+  definePlugin,
+  type LogRecord,
+  type Plugin,
+  type Writer,
+} from '../../src/plugins/plugin.ts'
 import { shippedPlugins } from '../../src/plugins/plugins.ts'
 import { counterCount } from '../../src/proxy/counters.ts'
 import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
@@ -16,6 +22,7 @@ import { Router } from '../../src/proxy/router.ts'
 import { certificate, certificateKey } from './certificate.ts'
 import { testCounters } from './counters.ts'
 import { ScriptedCatalog } from './scripted-catalog.ts'
+import { noWriter } from './writer.ts'
 
 export interface TestGatewayOptions {
   readonly plugins?: readonly Plugin[]
@@ -29,6 +36,8 @@ export interface TestGatewayOptions {
   readonly graceMs?: number
   /** With which plugins count requests. */
   readonly counting?: Counters
+  /** With which plugins write; by default no row is found. */
+  readonly writer?: Writer
   /** Of the listener for TLS; by default it has the certificate of the tests. */
   readonly tls?: Partial<TlsOptions>
 }
@@ -56,7 +65,13 @@ export class TestGateway {
       catalog: this.catalog,
       router: this.router,
       plugins: [...shippedPlugins, ...(options.plugins ?? []), this.#recorder()],
-      host: { logger, clock, random: systemRandom, counters: options.counting ?? testCounters() },
+      host: {
+        logger,
+        clock,
+        random: systemRandom,
+        counters: options.counting ?? testCounters(),
+        writer: options.writer ?? noWriter,
+      },
       outbound: this.outbound,
       trustedIps: options.trustedIps ?? [],
       minPositionWaitMs: options.minPositionWaitMs ?? 1000,
@@ -123,8 +138,12 @@ export class TestGateway {
   }
 
   addKey(consumer: Row, key: string): Row {
-    const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, key }
-    this.catalog.put('keyauth_credentials', row)
+    return this.addCredential('keyauth_credentials', consumer, { key })
+  }
+
+  addCredential(entity: string, consumer: Row, attributes: JsonObject): Row {
+    const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, ...attributes }
+    this.catalog.put(entity, row)
     return row
   }
 

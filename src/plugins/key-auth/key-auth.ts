@@ -1,8 +1,7 @@
 // Lets a request pass that carries a known key, in its query string or in a header.
-import type { JsonObject, Row } from '../../base/json.ts'
+import type { JsonObject } from '../../base/json.ts'
 import type { Lookup, View } from '../../catalog/catalog.ts'
-import { consumer as consumerEntity } from '../../entities/consumer.ts'
-import { identify } from '../identity.ts'
+import { identifyOwner } from '../identity.ts'
 import { andThen, definePlugin, type PluginRequest, Refusal } from '../plugin.ts'
 import { queryValues, withoutParameter } from '../query.ts'
 import { keyauthCredential } from './credential.ts'
@@ -39,7 +38,6 @@ export const keyAuth = definePlugin({
 })
 
 const byKey = keyauthCredential.lookups[0] as Lookup
-const consumerById = consumerEntity.lookups[0] as Lookup
 
 /** A key that can't be any credential's: given several times, so that it is not clear which one is meant. */
 const ambiguous = Symbol('ambiguous')
@@ -80,19 +78,15 @@ function authenticate(
   [key, ...others]: readonly Key[],
   catalog: View,
 ): undefined | Promise<undefined> {
-  if (key === undefined) throw new Refusal(403, 'Invalid authentication credentials')
+  if (key === undefined) throw invalid()
   if (key === ambiguous) return authenticate(request, others, catalog)
   return andThen(catalog.one(keyauthCredential, byKey, key), (credential) =>
-    credential ? accept(request, credential, catalog) : authenticate(request, others, catalog),
+    credential
+      ? identifyOwner(request, credential, catalog, invalid)
+      : authenticate(request, others, catalog),
   )
 }
 
-function accept(request: PluginRequest, credential: Row, catalog: View): undefined | Promise<undefined> {
-  const found = catalog.one(consumerEntity, consumerById, credential.consumer_id as string)
-  return andThen(found, (consumer) => {
-    // Credential and consumer go together; between the two lookups they may have gone.
-    if (!consumer) throw new Refusal(403, 'Invalid authentication credentials')
-    identify(request, consumer, credential)
-    return undefined
-  })
+function invalid(): Refusal {
+  return new Refusal(403, 'Invalid authentication credentials')
 }

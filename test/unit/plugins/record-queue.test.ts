@@ -6,6 +6,7 @@ import { type Carrier, NotSent, RecordQueue } from '../../../src/plugins/record-
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
+import { noWriter } from '../../support/writer.ts'
 
 /** Keeps what it is given until the test says how it went. */
 class ScriptedCarrier implements Carrier {
@@ -66,6 +67,7 @@ describe('a queue of records', () => {
     carrier = new ScriptedCarrier(options)
     queue = new RecordQueue(carrier, {
       ...{ clock, logger: collect(lines), random: systemRandom, counters: testCounters() },
+      writer: noWriter,
     })
   }
 

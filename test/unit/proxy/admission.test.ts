@@ -14,6 +14,7 @@ import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
+import { noWriter } from '../../support/writer.ts'
 import { settle } from '../catalog/world.ts'
 
 const api: Row = { id: 'api', created_at: 1, request_host: 'a.com', upstream_url: 'http://old' }
@@ -49,7 +50,13 @@ describe('a request that asks for a position', () => {
     const clientAddress = clientAddressRule(trustedIps)
     return new Resolver({
       ...{ catalog, router, clientAddress, logger },
-      chains: new PluginChains([], { logger, clock, random: systemRandom, counters: testCounters() }),
+      chains: new PluginChains([], {
+        logger,
+        clock,
+        random: systemRandom,
+        counters: testCounters(),
+        writer: noWriter,
+      }),
       admission: new Admission({
         ...{ catalog, clientAddress, trustedIps, minPositionWaitMs: waitMs, freshness, clock },
       }),
@@ -233,6 +240,7 @@ describe('a request to a node that must not be too old', () => {
         clock,
         random: systemRandom,
         counters: testCounters(),
+        writer: noWriter,
       }),
       admission: new Admission({ ...common, trustedIps: [], minPositionWaitMs: waitMs, freshness }),
       repeats: new Repeats(clock),

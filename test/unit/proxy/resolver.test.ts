@@ -14,6 +14,7 @@ import { Router } from '../../../src/proxy/router.ts'
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
+import { noWriter } from '../../support/writer.ts'
 
 const api: Row = { id: 'api', created_at: 1, request_host: 'a.com', upstream_url: 'http://up' }
 const bob: Row = { id: 'bob', created_at: 1, username: 'bob', custom_id: null }
@@ -64,6 +65,7 @@ describe('resolver', () => {
       clock,
       random: systemRandom,
       counters: testCounters(),
+      writer: noWriter,
     })
     const clientAddress = clientAddressRule([])
     const admission = new Admission({

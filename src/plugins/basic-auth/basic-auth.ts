@@ -1,0 +1,66 @@
+// Lets a request pass that carries the name and the password of a consumer (RFC 7617).
+import { isUtf8 } from 'node:buffer'
+import type { Lookup, View } from '../../catalog/catalog.ts'
+import { hasAuthorization, shownCredential } from '../authorization.ts'
+import { identifyOwner } from '../identity.ts'
+import { andThen, definePlugin, Refusal } from '../plugin.ts'
+import { basicauthCredential } from './credential.ts'
+import { migrations } from './migrations.ts'
+import { Passwords } from './passwords.ts'
+
+export const basicAuth = definePlugin({
+  name: 'basic-auth',
+  priority: 1000,
+  perConsumer: false,
+  config: {
+    hide_credentials: {
+      type: 'boolean',
+      default: false,
+      help: 'remove name and password from the request before it goes upstream',
+    },
+  },
+  entities: [basicauthCredential],
+  migrations,
+  open(host) {
+    const passwords = new Passwords(host)
+    return {
+      access(request, config, { catalog }) {
+        if (!hasAuthorization(request)) {
+          throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': 'Basic realm="troop"' })
+        }
+        const found = shownCredential(request, config.hide_credentials === true, (value) =>
+          provenBy(value, catalog, passwords),
+        )
+        return andThen(found, (credential) => {
+          if (!credential) throw invalid()
+          return identifyOwner(request, credential, catalog, invalid)
+        })
+      },
+      stop: () => passwords.stop(),
+    }
+  },
+})
+
+const byUsername = basicauthCredential.lookups[0] as Lookup
+
+/** The credential whose name and password `value` has, or null. */
+function provenBy(value: string, catalog: View, passwords: Passwords) {
+  const pair = parsePair(value)
+  if (!pair) return null
+  const { username, password } = pair
+  return andThen(catalog.one(basicauthCredential, byUsername, username), (credential) =>
+    andThen(passwords.isRight(credential, username, password), (isRight) => (isRight ? credential : null)),
+  )
+}
+
+/** Undefined unless both are there. The password may have colons, the name can't. */
+function parsePair(value: string): { username: string; password: string } | undefined {
+  const encoded = /^basic\s*([A-Za-z0-9+/]+=*)$/i.exec(value)?.[1]
+  const bytes = Buffer.from(encoded ?? '', 'base64')
+  const [, username, password] = /^([^:]+):(.+)$/s.exec(isUtf8(bytes) ? bytes.toString() : '') ?? []
+  return username && password ? { username, password } : undefined
+}
+
+function invalid(): Refusal {
+  return new Refusal(403, 'Invalid authentication credentials')
+}

@@ -1,0 +1,25 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001_credentials': {
+    async up(db: Kysely<unknown>) {
+      await sql`
+        create table basicauth_credentials (
+          id uuid primary key default gen_random_uuid(),
+          created_at bigint not null default created_now(),
+          consumer_id uuid not null
+            constraint basicauth_credentials_consumer_id_fkey references consumers on delete cascade,
+          username text not null constraint basicauth_credentials_username_key unique,
+          password text
+        )`.execute(db)
+      await sql`create index basicauth_credentials_consumer_id on basicauth_credentials (consumer_id)`.execute(
+        db,
+      )
+      await sql`select log_changes('basicauth_credentials'::regclass)`.execute(db)
+    },
+    async down(db: Kysely<unknown>) {
+      await sql`drop table basicauth_credentials`.execute(db)
+    },
+  },
+}

@@ -1,0 +1,78 @@
+// Whether passwords are right, as one worker thread finds out: once for each, as it is made to take long.
+import { createHmac } from 'node:crypto'
+import QuickLRU from 'quick-lru'
+import type { Row } from '../../base/json.ts'
+import { Turns } from '../../base/turns.ts'
+import { type PluginHost, Refusal } from '../plugin.ts'
+import { decoy, isHashed, isOldPassword, isPassword } from './password-hash.ts'
+import { Renewal } from './renewal.ts'
+
+/**
+ * Hashes that a thread computes at once. They share the four threads by which a whole node reads files and names, so
+ * that more would make all of these wait.
+ */
+const atOnce = 1
+
+/** Requests of a thread that wait for one. The last of them waits some 5 s; more are told to come again. */
+const waitersMax = 250
+
+/** Answers that a thread remembers, some 200 bytes each. */
+const rememberedMax = 10_000
+
+export class Passwords {
+  /** By a keyed digest of what was asked: memory holds no password, and no two questions share an answer. */
+  readonly #answers = new QuickLRU<string, boolean>({ maxSize: rememberedMax })
+  readonly #asked = new Map<string, Promise<boolean>>()
+  readonly #turns = new Turns(atOnce)
+  readonly #key: string
+  readonly #decoy: string
+  readonly #renewal: Renewal
+
+  constructor(host: PluginHost) {
+    this.#key = host.random.hex(32)
+    this.#decoy = decoy(host.random)
+    this.#renewal = new Renewal(host, this.#turns)
+  }
+
+  /**
+   * Whether `password` is that of `credential`, which was found by `username`. Where there is none, or it has no
+   * password, it is not, and that takes as long as for any other.
+   *
+   * What a row's hash says is part of what is remembered: another password is asked about anew.
+   *
+   * @throws {Refusal} when too many wait
+   */
+  isRight(credential: Row | null, username: string, password: string): boolean | Promise<boolean> {
+    if (credential && isOldPassword(password, credential.password, String(credential.consumer_id))) {
+      this.#renewal.start(credential, password)
+      return true
+    }
+    const stored = isHashed(credential?.password) ? credential.password : this.#decoy
+    const question = this.#digest(stored, username, password)
+    return this.#answers.get(question) ?? this.#asked.get(question) ?? this.#ask(question, stored, password)
+  }
+
+  /** Resolves when nothing is under way that outlives its request. */
+  async stop(): Promise<void> {
+    await this.#renewal.stop()
+  }
+
+  #ask(question: string, stored: string, password: string): Promise<boolean> {
+    if (this.#turns.waiting >= waitersMax) {
+      throw new Refusal(503, 'Too many passwords are being checked', { 'Retry-After': '1' })
+    }
+    const asked = this.#turns
+      .take(() => isPassword(password, stored))
+      .then((isRight) => {
+        this.#answers.set(question, isRight)
+        return isRight
+      })
+      .finally(() => this.#asked.delete(question))
+    this.#asked.set(question, asked)
+    return asked
+  }
+
+  #digest(...parts: readonly string[]): string {
+    return createHmac('sha256', this.#key).update(JSON.stringify(parts)).digest('base64')
+  }
+}

@@ -1,0 +1,64 @@
+// How a request is signed: what the header says, and what the signature is over.
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { PluginRequest } from '../plugin.ts'
+
+export interface Signed {
+  readonly username: string
+  /** What is signed, in order. */
+  readonly headers: readonly string[]
+  /** In base64. */
+  readonly signature: string
+}
+
+/**
+ * Reads `hmac username="…", algorithm="…", headers="…", signature="…"`, in this order, whatever comes before it; none
+ * of them may be empty. The algorithm is always HMAC with SHA-1, whatever it says. Undefined for anything else.
+ *
+ * @param value  as received, each byte one char
+ */
+export function parseSignature(value: string): Signed | undefined {
+  const parts = form.exec(value)?.groups
+  if (!parts) return undefined
+  const { username, headers, signature } = parts as Record<'username' | 'headers' | 'signature', string>
+  return { username: Buffer.from(username, 'latin1').toString(), headers: headers.split(' '), signature }
+}
+
+// A value ends with its quote, so that the pattern takes no longer than the header is.
+const form =
+  /[Hh]mac\s*username="(?<username>[^"]+)",\s*algorithm="[^"]+",\s*headers="(?<headers>[^"]+)",\s*signature="(?<signature>[^"]+)"/
+
+/** Whether the signature is what `secret` makes of what is signed of the request, as it was received. */
+export function isSigned(
+  { incoming }: PluginRequest,
+  { headers, signature }: Signed,
+  secret: string,
+): boolean {
+  const text = signedText(incoming, headers)
+  const own = createHmac('sha1', secret).update(text, 'latin1').digest()
+  const given = Buffer.from(signature, 'base64')
+  return own.length === given.length && timingSafeEqual(own, given)
+}
+
+/** A line for each of `names`, in order; `request-line` is that of the request, unless it has such a header. */
+function signedText(incoming: PluginRequest['incoming'], names: readonly string[]): string {
+  const { method, target, httpVersion, rawHeaders } = incoming
+  const values = joined(rawHeaders)
+  const line = (name: string) => {
+    const value = values.get(name.toLowerCase())
+    if (value !== undefined) return `${name}: ${value}`
+    return name === 'request-line' ? `${method} ${target} HTTP/${httpVersion}` : `${name}:`
+  }
+  return names.map(line).join('\n')
+}
+
+/** By lower-case names; what is given several times is one value. */
+function joined(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>()
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase()
+    const value = rawHeaders[i + 1] as string
+    const before = values.get(name)
+    values.set(name, before === undefined ? value : `${before}, ${value}`)
+  }
+  return values
+}

@@ -1,0 +1,74 @@
+// The algorithms by which tokens are signed (RFC 7518, 3.1), and how a signature is verified by each.
+import {
+  createHmac,
+  createPublicKey,
+  type KeyObject,
+  timingSafeEqual,
+  verify as verifySignature,
+} from 'node:crypto'
+
+interface Family {
+  readonly digest: 'sha256' | 'sha384' | 'sha512'
+  /** What a public key has to be; none where both sides share a secret. */
+  readonly key?: 'rsa' | 'prime256v1' | 'secp384r1' | 'secp521r1'
+}
+
+/** Never `none`. */
+const algorithms = {
+  HS256: { digest: 'sha256' },
+  HS384: { digest: 'sha384' },
+  HS512: { digest: 'sha512' },
+  RS256: { digest: 'sha256', key: 'rsa' },
+  RS384: { digest: 'sha384', key: 'rsa' },
+  RS512: { digest: 'sha512', key: 'rsa' },
+  ES256: { digest: 'sha256', key: 'prime256v1' },
+  ES384: { digest: 'sha384', key: 'secp384r1' },
+  ES512: { digest: 'sha512', key: 'secp521r1' },
+} as const satisfies Readonly<Record<string, Family>>
+
+export type Algorithm = keyof typeof algorithms
+export const algorithmNames = Object.keys(algorithms) as readonly Algorithm[]
+
+export function isAlgorithm(name: unknown): name is Algorithm {
+  return typeof name === 'string' && Object.hasOwn(algorithms, name)
+}
+
+/** Whether `signature` is that of `signed`. */
+export type Verify = (signed: string, signature: Buffer) => boolean
+
+/**
+ * How signatures are verified by one algorithm and one key. Throws nothing: a key that is none for this algorithm
+ * verifies nothing, and neither does an empty one, with which anybody could sign.
+ *
+ * @param key  the shared secret, or the public key in PEM; null when it can't be told
+ */
+export function verifier(algorithm: Algorithm, key: Buffer | null): Verify {
+  const family: Family = algorithms[algorithm]
+  if (!key || key.length === 0) return () => false
+  if (family.key === undefined) return sharedSecret(family, key)
+  const publicKey = publicKeyOf(key, family.key)
+  return publicKey ? signatureBy(family, publicKey) : () => false
+}
+
+function sharedSecret({ digest }: Family, secret: Buffer): Verify {
+  return (signed, signature) => {
+    const own = createHmac(digest, secret).update(signed).digest()
+    return own.length === signature.length && timingSafeEqual(own, signature)
+  }
+}
+
+function signatureBy({ digest }: Family, key: KeyObject): Verify {
+  // JOSE's form of an elliptic signature: both numbers, each as long as the curve's (RFC 7518, 3.4). RSA ignores it.
+  const how = { key, dsaEncoding: 'ieee-p1363' } as const
+  return (signed, signature) => verifySignature(digest, Buffer.from(signed), how, signature)
+}
+
+function publicKeyOf(pem: Buffer, wanted: Family['key']): KeyObject | undefined {
+  try {
+    const key = createPublicKey(pem)
+    const kind = key.asymmetricKeyType === 'ec' ? key.asymmetricKeyDetails?.namedCurve : key.asymmetricKeyType
+    return kind === wanted ? key : undefined
+  } catch {
+    return undefined
+  }
+}
