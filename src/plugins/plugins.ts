@@ -13,6 +13,7 @@ import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { ssl } from './ssl/ssl.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
@@ -25,6 +26,7 @@ export const shippedPlugins: readonly Plugin[] = [
   keyAuth,
   requestSizeLimiting,
   rateLimiting,
+  ssl,
 ]
 
 /**
