@@ -15,6 +15,7 @@ import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
 import { ssl } from './ssl/ssl.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
+import { udpLog } from './udp-log/udp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
@@ -27,6 +28,7 @@ export const shippedPlugins: readonly Plugin[] = [
   requestSizeLimiting,
   rateLimiting,
   ssl,
+  udpLog,
 ]
 
 /**
