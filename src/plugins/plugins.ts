@@ -7,6 +7,7 @@ import { coercions } from '../entities/coerce.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
+import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
@@ -14,6 +15,7 @@ import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
 import { ssl } from './ssl/ssl.ts'
+import { statsd } from './statsd/statsd.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
 import { udpLog } from './udp-log/udp-log.ts'
 
@@ -29,6 +31,8 @@ export const shippedPlugins: readonly Plugin[] = [
   rateLimiting,
   ssl,
   udpLog,
+  statsd,
+  datadog,
 ]
 
 /**
