@@ -16,6 +16,7 @@ import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
 import { ssl } from './ssl/ssl.ts'
 import { statsd } from './statsd/statsd.ts'
+import { syslog } from './syslog/syslog.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
 import { udpLog } from './udp-log/udp-log.ts'
 
@@ -33,6 +34,7 @@ export const shippedPlugins: readonly Plugin[] = [
   udpLog,
   statsd,
   datadog,
+  syslog,
 ]
 
 /**
