@@ -11,6 +11,7 @@ import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
+import { loggly } from './loggly/loggly.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
@@ -35,6 +36,7 @@ export const shippedPlugins: readonly Plugin[] = [
   statsd,
   datadog,
   syslog,
+  loggly,
 ]
 
 /**
