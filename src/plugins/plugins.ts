@@ -9,12 +9,14 @@ import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { galileo } from './galileo/galileo.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import { loggly } from './loggly/loggly.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { runscope } from './runscope/runscope.ts'
 import { ssl } from './ssl/ssl.ts'
 import { statsd } from './statsd/statsd.ts'
 import { syslog } from './syslog/syslog.ts'
@@ -37,6 +39,8 @@ export const shippedPlugins: readonly Plugin[] = [
   datadog,
   syslog,
   loggly,
+  runscope,
+  galileo,
 ]
 
 /**
