@@ -1,10 +1,13 @@
 // statsd and datadog, whose metrics are the same, against a UDP receiver.
 import { expect } from 'chai'
+import { systemClock } from '../../src/base/clock.ts'
 import type { JsonObject, Row } from '../../src/base/json.ts'
+import { silentLogger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { datadog } from '../../src/plugins/datadog/datadog.ts'
 import { statsd } from '../../src/plugins/statsd/statsd.ts'
+import { testCounters } from '../support/counters.ts'
 import { Datagrams } from '../support/datagrams.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
@@ -111,11 +114,17 @@ for (const plugin of [statsd, datadog]) {
     })
 
     it('of many requests fill packets that fit into a frame, and none is lost', async () => {
-      add()
-      await Promise.all(Array.from({ length: 60 }, () => call()))
-      await until(() => lines().length === 300)
-      expect(Math.max(...receiver.all.map(({ length }) => length))).most(1432)
-      expect(lines().filter((line) => line === 'kong.stats_d-1.request.count:1|c').length).equal(60)
+      const surroundings = { clock: systemClock, random: systemRandom, counters: testCounters() }
+      const phases = plugin.open({ ...surroundings, logger: silentLogger })
+      const set = config({ host: '127.0.0.1', port: receiver.port, metrics: ['request_count', 'latency'] })
+      for (let i = 0; i < 500; i++) phases.log?.({ api: { name: 'busy' }, latencies: { request: i } }, set)
+      await phases.stop?.()
+      await until(() => lines().length === 1000)
+      const lengths = receiver.all.map(({ length }) => length)
+      expect(Math.max(...lengths)).within(1400, 1432)
+      expect(lines().filter((line) => /latency/.test(line))).deep.equal(
+        Array.from({ length: 500 }, (_, i) => `kong.busy.latency:${i}|g`),
+      )
     })
 
     it('a name with more than may be in it ends no line', async () => {

@@ -5,11 +5,16 @@ import { until } from './log.ts'
 
 export class Datagrams {
   readonly all: string[] = []
+  /** From which each came. */
+  readonly ports: number[] = []
   #socket: Socket | undefined
 
   async start(port = 0, host = '127.0.0.1'): Promise<this> {
     const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1024 * 1024 })
-    socket.on('message', (datagram) => this.all.push(datagram.toString()))
+    socket.on('message', (datagram, { port }) => {
+      this.all.push(datagram.toString())
+      this.ports.push(port)
+    })
     socket.bind(port, host)
     await once(socket, 'listening')
     this.#socket = socket
