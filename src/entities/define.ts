@@ -50,7 +50,7 @@ export interface Field {
   readonly check?: (value: Json, row: Row) => FieldVerdict
 }
 
-/** Nothing to say, an error text, or the value to keep instead. */
+/** Nothing to say, an error text, or the value to keep instead; null keeps none. */
 export type FieldVerdict = undefined | { readonly error: string } | { readonly value: Json }
 
 export type Fields = { readonly [attribute: string]: Field }

@@ -125,7 +125,7 @@ function checkTable(fields: Fields, input: JsonObject, outer: Scope): JsonObject
   const entries: [string, Json][] = []
   for (const [name, field] of Object.entries(fields)) {
     const value = checkField(name, field, field.required === true, scope)
-    if (value !== undefined) entries.push([name, value])
+    if (value != null) entries.push([name, value])
   }
   reportUnknown(fields, input, scope)
   return Object.fromEntries(entries)

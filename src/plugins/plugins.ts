@@ -8,15 +8,23 @@ import { coreEntities } from '../entities/entities.ts'
 import { acl } from './acl/acl.ts'
 import { basicAuth } from './basic-auth/basic-auth.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
+import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { galileo } from './galileo/galileo.ts'
 import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
+import { loggly } from './loggly/loggly.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { runscope } from './runscope/runscope.ts'
+import { ssl } from './ssl/ssl.ts'
+import { statsd } from './statsd/statsd.ts'
+import { syslog } from './syslog/syslog.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
+import { udpLog } from './udp-log/udp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
@@ -31,6 +39,14 @@ export const shippedPlugins: readonly Plugin[] = [
   basicAuth,
   requestSizeLimiting,
   rateLimiting,
+  ssl,
+  udpLog,
+  statsd,
+  datadog,
+  syslog,
+  loggly,
+  runscope,
+  galileo,
 ]
 
 /**

@@ -1,15 +1,25 @@
 // The receivers of a logging plugin in one worker: one for each place, however many configurations name it.
-import type { JsonObject } from '../base/json.ts'
-import type { Fields } from '../entities/define.ts'
+import type { Json, JsonObject } from '../base/json.ts'
+import type { Field, Fields, FieldVerdict } from '../entities/define.ts'
 import type { RecordQueue } from './record-queue.ts'
+
+export const hostField = { type: 'string', help: 'name or address of the receiver' } as const satisfies Field
+
+export const portField = {
+  type: 'number',
+  check: checkPort,
+  help: 'of the receiver',
+} as const satisfies Field
+
+export const timeoutField = {
+  type: 'number',
+  default: 10_000,
+  help: 'milliseconds that the receiver may take for one step',
+} as const satisfies Field
 
 /** The fields that every plugin that sends records over connections has. */
 export const connectionFields = {
-  timeout: {
-    type: 'number',
-    default: 10_000,
-    help: 'milliseconds that the receiver may take for one step',
-  },
+  timeout: timeoutField,
   keepalive: {
     type: 'number',
     default: 60_000,
@@ -22,10 +32,20 @@ export interface ConnectionTimes {
   readonly keepaliveMs: number
 }
 
-/** What `connectionFields` say, within what a timer can hold: 24 days. */
+/** What `connectionFields` say. */
 export function connectionTimes({ timeout, keepalive }: JsonObject): ConnectionTimes {
-  const bounded = (ms: unknown) => Math.min(Math.max(Number(ms), 0), 2 ** 31 - 1)
-  return { timeoutMs: bounded(timeout), keepaliveMs: bounded(keepalive) }
+  return { timeoutMs: boundedMs(timeout), keepaliveMs: boundedMs(keepalive) }
+}
+
+/** Milliseconds within what a timer can hold: 24 days. */
+export function boundedMs(ms: Json | undefined): number {
+  return Math.min(Math.max(Number(ms), 0), 2 ** 31 - 1)
+}
+
+function checkPort(value: Json): FieldVerdict {
+  const port = Number(value)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return undefined
+  return { error: `port must be a whole number from 1 to 65535, got ${port}` }
 }
 
 /** One that nobody has sent anything to for so long is closed when there is a new one: configurations change. */

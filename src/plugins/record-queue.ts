@@ -8,10 +8,7 @@ import { LostRecords } from './lost-records.ts'
 import type { PluginHost } from './plugin.ts'
 
 /** Text kept while a receiver is slow or away: some ten thousand records. What comes on top is dropped and counted. */
-const queuedCharsMax = 16 * 1024 * 1024
-
-/** Text that is sent at once, as far as a carrier takes several records: what one failure costs. */
-const carriedCharsMax = 64 * 1024
+const charsKeptByDefault = 16 * 1024 * 1024
 
 /** For how long a receiver that failed is left alone: looking up a name over and over would hold up other look-ups. */
 const pause: BackoffOptions = { firstMs: 100, mostMs: 5000 }
@@ -30,6 +27,10 @@ export interface Carrier {
   readonly lanes: number
   /** Of how many records each is made, at most. */
   readonly recordsAtOnce: number
+  /** And of how much text, each record with one character to keep it apart; one that is longer goes alone. */
+  readonly charsAtOnce: number
+  /** Text kept while the receiver is slow or away. Default 16 Mi: less is lost with more, and more comes late. */
+  readonly charsKept?: number | undefined
   /**
    * Resolves when they have gone, as far as can be told.
    * @throws {NotSent} when nothing has left this machine; anything else when some of it may have
@@ -51,6 +52,7 @@ export class RecordQueue {
   readonly #carrier: Carrier
   readonly #host: PluginHost
   readonly #lost: LostRecords
+  readonly #charsKept: number
   readonly #waiting: Throttle
   #queued: string[] = []
   /** Of those that are queued, and of those under way. */
@@ -66,7 +68,8 @@ export class RecordQueue {
   #closing: PromiseWithResolvers<void> | undefined
 
   constructor(carrier: Carrier, host: PluginHost) {
-    const { receiver } = carrier
+    const { receiver, charsKept = charsKeptByDefault } = carrier
+    this.#charsKept = charsKept
     this.#carrier = carrier
     this.#host = host
     this.#lost = new LostRecords(host, 'log records were dropped: their receiver does not take them', {
@@ -83,15 +86,10 @@ export class RecordQueue {
     return this.#chars > 0 ? 0 : this.#host.clock.monotonic() - this.#usedAt
   }
 
-  /** Never throws. */
-  append(record: string): void {
+  /** Never throws. Those that are appended together are sent together, as far as the carrier can. */
+  append(...records: readonly string[]): void {
     this.#usedAt = this.#host.clock.monotonic()
-    if (this.#closing || this.#chars + record.length > queuedCharsMax) {
-      this.#lost.add(1)
-      return
-    }
-    this.#queued.push(record)
-    this.#chars += record.length
+    for (const record of records) this.#enqueue(record)
     this.#dispatch()
   }
 
@@ -108,6 +106,15 @@ export class RecordQueue {
     this.#lost.say()
   }
 
+  #enqueue(record: string): void {
+    if (this.#closing || this.#chars + record.length > this.#charsKept) {
+      this.#lost.add(1)
+      return
+    }
+    this.#queued.push(record)
+    this.#chars += record.length
+  }
+
   #dispatch(): void {
     const lanes = this.#isTaking ? this.#carrier.lanes : 1
     while (!this.#pause && this.#underWay < lanes && this.#queued.length > 0) void this.#carry(this.#take())
@@ -116,10 +123,11 @@ export class RecordQueue {
 
   /** At least one, however long. */
   #take(): string[] {
+    const { recordsAtOnce, charsAtOnce } = this.#carrier
     let [count, chars] = [1, this.#queued[0]?.length ?? 0]
-    while (count < this.#carrier.recordsAtOnce && count < this.#queued.length) {
-      chars += (this.#queued[count] as string).length
-      if (chars > carriedCharsMax) break
+    while (count < recordsAtOnce && count < this.#queued.length) {
+      chars += 1 + (this.#queued[count] as string).length
+      if (chars > charsAtOnce) break
       count++
     }
     return this.#queued.splice(0, count)

@@ -61,19 +61,24 @@ export class Router implements Projection {
    */
   match(hosts: readonly string[], path: string): Match | null {
     for (const host of hosts) {
-      const lower = host.toLowerCase()
-      const exact = this.named(lower)
-      if (exact) return { api: exact, by: 'host', host }
-      const wild = this.#matchWildcard(lower)
-      if (wild) return { api: wild, by: 'wildcard', host }
+      const match = this.#matchHost(host)
+      if (match) return match
     }
     const api = path.startsWith('/') ? this.#paths.longest(segmentsOf(path)) : undefined
     return api ? { api, by: 'path', host: undefined } : null
   }
 
-  /** The API whose request_host is exactly this name, no wildcard: what a TLS client that names a server means. */
+  /** The API that has this host, whatever the path: what a TLS client that names a server means. */
   named(host: string): Row | undefined {
-    return this.#hosts.get(host.toLowerCase())?.[0]
+    return this.#matchHost(host)?.api
+  }
+
+  #matchHost(host: string): Match | undefined {
+    const lower = host.toLowerCase()
+    const exact = this.#hosts.get(lower)?.[0]
+    if (exact) return { api: exact, by: 'host', host }
+    const wild = this.#matchWildcard(lower)
+    return wild && { api: wild, by: 'wildcard', host }
   }
 
   /** Of the fitting wildcards the one with the longest literal part, then the older one. */

@@ -300,14 +300,16 @@ describe('proxy over TLS', () => {
       return Object.entries(all).find(([, pem]) => new X509Certificate(pem).raw.equals(raw))?.[0]
     }
 
-    it('a plugin of the API of that very name chooses, from the next handshake on', async () => {
+    it('a plugin of the API of that host chooses, from the next handshake on', async () => {
       const api = addApi({ request_host: 'a.test' })
-      addApi({ request_host: '*.wild.test', request_path: '/b.test' })
+      const wild = addApi({ request_host: '*.wild.test', request_path: '/b.test' })
+      gateway.addPlugin(wild, 'showing', { pair: 'two' })
       expect(await shownTo('a.test')).equal('own')
       const row = gateway.addPlugin(api, 'showing', { pair: 'one' })
       expect(await shownTo('A.test')).equal('one')
       expect(await shownTo('b.test')).equal('own')
-      expect(await shownTo('x.wild.test')).equal('own')
+      expect(await shownTo('wild.test')).equal('own')
+      expect(await shownTo('x.Wild.test')).equal('two')
       expect(await shownTo('')).equal('own')
       gateway.catalog.put('plugins', { ...row, config: { pair: 'two' } })
       expect(await shownTo('a.test')).equal('two')

@@ -47,10 +47,10 @@ describe('the TLS listener of a node', () => {
   })
 
   /** The serial numbers that ten new connections are shown: they meet both workers. */
-  async function shown(): Promise<string[]> {
+  async function shown(servername = 'localhost'): Promise<string[]> {
     const serials = new Set<string>()
     for (let i = 0; i < 10; i++) {
-      const socket = await connectTls(node.tlsPort, { rejectUnauthorized: false })
+      const socket = await connectTls(node.tlsPort, { servername, rejectUnauthorized: false })
       serials.add(socket.getPeerCertificate().serialNumber)
       socket.destroy()
     }
@@ -115,6 +115,22 @@ describe('the TLS listener of a node', () => {
     agent.destroy()
     expect(sockets.size).to.equal(1)
     expect(calls).to.be.greaterThan(5)
+  })
+
+  it('shows an API’s own certificate in all workers from the write on, until it is changed or gone', async () => {
+    const [first, second] = [newPair('11'), newPair('22')]
+    await node.launch()
+    const own = await shown('a.test')
+    const wildcard = { name: 'a', request_host: '*.test', upstream_url: upstream.url }
+    await node.ask('POST', '/apis', wildcard)
+    const config = (pair: KeyPair) => ({ config: { cert: pair.certificate, key: pair.key } })
+    const { body } = await node.ask('POST', '/apis/a/plugins', { name: 'ssl', ...config(first) })
+    expect(await shown('a.test')).to.deep.equal([`01${'11'.repeat(16)}`])
+    await node.ask('PATCH', `/apis/a/plugins/${body.id}`, config(second))
+    expect(await shown('a.test')).to.deep.equal([`01${'22'.repeat(16)}`])
+    expect(await shown()).to.deep.equal(own)
+    await node.ask('DELETE', '/apis/a')
+    expect(await shown('a.test')).to.deep.equal(own)
   })
 
   it('keeps its certificate when a reload finds a bad pair, and names file and reason', async () => {

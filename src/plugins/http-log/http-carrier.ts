@@ -18,6 +18,7 @@ export class HttpCarrier implements Carrier {
   /** More carry more to a receiver that is far away; each is a connection to it, from every worker of every node. */
   readonly lanes = 32
   readonly recordsAtOnce = 1
+  readonly charsAtOnce = 0
   readonly #options: HttpCarrierOptions
   readonly #agent: http.Agent
   readonly #requests = new Set<ClientRequest>()

@@ -16,6 +16,8 @@ export class TcpCarrier implements Carrier {
   readonly receiver: string
   readonly lanes = 1
   readonly recordsAtOnce = 1000
+  /** What one failure costs. */
+  readonly charsAtOnce = 64 * 1024
   readonly #options: TcpCarrierOptions
   /** Undefined when there is none, or none that can be written to. */
   #socket: Socket | undefined

@@ -1,16 +1,14 @@
 // Sends the record of every request over a TCP connection, one JSON object a line.
-import type { Json } from '../../base/json.ts'
-import type { FieldVerdict } from '../../entities/define.ts'
 import { definePlugin, type PluginHost } from '../plugin.ts'
-import { connectionFields, connectionTimes, Receivers } from '../receivers.ts'
+import { connectionFields, connectionTimes, hostField, portField, Receivers } from '../receivers.ts'
 import { RecordQueue } from '../record-queue.ts'
 import { TcpCarrier } from './tcp-carrier.ts'
 
 export const tcpLog = definePlugin({
   name: 'tcp-log',
   config: {
-    host: { type: 'string', required: true, help: 'name or address of the receiver' },
-    port: { type: 'number', required: true, check: checkPort, example: 5140, help: 'of the receiver' },
+    host: { ...hostField, required: true },
+    port: { ...portField, required: true, example: 5140 },
     ...connectionFields,
   },
   open(hosting: PluginHost) {
@@ -27,9 +25,3 @@ export const tcpLog = definePlugin({
     }
   },
 })
-
-function checkPort(value: Json): FieldVerdict {
-  const port = Number(value)
-  if (Number.isInteger(port) && port > 0 && port < 65_536) return undefined
-  return { error: `port must be a whole number from 1 to 65535, got ${port}` }
-}

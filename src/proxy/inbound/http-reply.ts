@@ -119,7 +119,8 @@ export class HttpReply implements Reply {
   #isLastWord(): boolean {
     if (this.#request.complete || this.#response.socket !== this.#socket) return false
     const headers = new Headers(this.#headers)
-    const closes = !this.#response.shouldKeepAlive || headers.get('connection')?.toLowerCase() === 'close'
+    const closes =
+      !this.#response.shouldKeepAlive || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '')
     return closes && headers.has('content-length')
   }
 

@@ -8,18 +8,29 @@ import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { noWriter } from '../../support/writer.ts'
 
+interface ScriptedOptions {
+  readonly lanes?: number
+  readonly recordsAtOnce?: number
+  readonly charsAtOnce?: number
+  readonly charsKept?: number
+}
+
 /** Keeps what it is given until the test says how it went. */
 class ScriptedCarrier implements Carrier {
   readonly receiver = 'collector:514'
   readonly lanes: number
   readonly recordsAtOnce: number
+  readonly charsAtOnce: number
+  readonly charsKept: number | undefined
   readonly carried: string[][] = []
   closed = 0
   readonly #open: PromiseWithResolvers<void>[] = []
 
-  constructor({ lanes = 1, recordsAtOnce = 1 } = {}) {
+  constructor({ lanes = 1, recordsAtOnce = 1, charsAtOnce = 64 * 1024, charsKept }: ScriptedOptions = {}) {
     this.lanes = lanes
     this.recordsAtOnce = recordsAtOnce
+    this.charsAtOnce = charsAtOnce
+    this.charsKept = charsKept
   }
 
   carry(records: readonly string[]): Promise<void> {
@@ -61,7 +72,7 @@ describe('a queue of records', () => {
 
   beforeEach(() => start())
 
-  function start(options: { lanes?: number; recordsAtOnce?: number } = {}): void {
+  function start(options: ScriptedOptions = {}): void {
     clock = new ManualClock()
     lines = []
     carrier = new ScriptedCarrier(options)
@@ -113,6 +124,23 @@ describe('a queue of records', () => {
     expect(carrier.carried.map((records) => records.map(({ length }) => length))).deep.equal([
       ...[[1], [1, 1, 1], [1, 40_000], [40_000], [40_000]],
     ])
+  })
+
+  it('takes no more text along than the carrier says, each record with one to keep it apart', async () => {
+    start({ recordsAtOnce: 100, charsAtOnce: 10 })
+    queue.append('aaaa', 'bbbbb', 'cccc', 'ddddd', 'e', 'x'.repeat(11), 'f')
+    for (let i = 0; i < 5; i++) await carrier.settle()
+    expect(carrier.carried).deep.equal([
+      ...[['aaaa', 'bbbbb'], ['cccc', 'ddddd'], ['e'], ['x'.repeat(11)], ['f']],
+    ])
+  })
+
+  it('keeps no more than the carrier says', async () => {
+    start({ charsKept: 5 })
+    append('aa', 'bb', 'cc', 'd')
+    for (let i = 0; i < 3; i++) await carrier.settle()
+    expect(carrier.carried).deep.equal([['aa'], ['bb'], ['d']])
+    expect(dropped()).deep.equal([1])
   })
 
   it('keeps what has not left, in its order, and tries again after a while that grows', async () => {
