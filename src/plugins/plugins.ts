@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { acl } from './acl/acl.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
+import { cors } from './cors/cors.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { httpLog } from './http-log/http-log.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
@@ -17,6 +18,7 @@ import { tcpLog } from './tcp-log/tcp-log.ts'
 export const shippedPlugins: readonly Plugin[] = [
   acl,
   correlationId,
+  cors,
   tcpLog,
   fileLog,
   httpLog,
