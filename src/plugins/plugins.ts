@@ -8,6 +8,7 @@ import { correlationId } from './correlation-id/correlation-id.ts'
 import { cors } from './cors/cors.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { httpLog } from './http-log/http-log.ts'
+import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
@@ -22,6 +23,7 @@ export const shippedPlugins: readonly Plugin[] = [
   tcpLog,
   fileLog,
   httpLog,
+  ipRestriction,
   keyAuth,
   rateLimiting,
   requestSizeLimiting,
