@@ -25,6 +25,7 @@ export interface Config {
     readonly upstreamVerify: boolean
     readonly upstreamAuthorityPath: string | undefined
     readonly minPositionWaitMs: number
+    readonly heldBytesMax: number
   }
   readonly admin: {
     readonly listen: Address
@@ -216,6 +217,7 @@ function configFrom(values: Values, embedded: boolean): Config {
       upstreamVerify: values['proxy.upstream_verify'],
       upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
       minPositionWaitMs: values['proxy.min_position_wait'],
+      heldBytesMax: values['proxy.held_body_max'],
     },
     admin: {
       listen: values.admin_api_listen,

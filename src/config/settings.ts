@@ -169,6 +169,16 @@ export const settings = {
     help: 'How long a request with `X-Troop-Min-Position` waits for the node to get there before it is answered 503. Longer makes fewer of them come again, and holds more while a node is behind.',
   },
 
+  'proxy.held_body_max': {
+    type: 'number',
+    default: 8 * 1024 * 1024,
+    unit: 'bytes',
+    minimum: 0,
+    whole: true,
+    reload: true,
+    help: 'The largest body that is held in memory for a plugin that has to see it whole; all others pass as they come. A request with a larger one is answered 413, a response with a larger one becomes a 502. More takes that much for each such request at once.',
+  },
+
   admin_api_listen: {
     type: 'address',
     default: '127.0.0.1:8001',

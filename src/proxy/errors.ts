@@ -107,6 +107,23 @@ export function minPositionInvalid(value: string): Refusal {
   return new Refusal(400, `X-Troop-Min-Position: ${expected}, got "${got}"`)
 }
 
+/** A body that a plugin has to see whole, and that is larger than may be held. The rest of it is of no use to anybody. */
+export const bodyTooLarge: Answer = {
+  status: 413,
+  body: { message: 'The body of the request is larger than can be held to look at it' },
+  headers: { Connection: 'close' },
+}
+
+/** A plugin could not have the body that it asked for. */
+export class BodyRefused extends Refusal {
+  override readonly answer: Answer
+
+  constructor(answer: Answer) {
+    super(answer.status, 'the body is larger than may be held')
+    this.answer = answer
+  }
+}
+
 /** Something failed while it was decided what to do with the request: always JSON. */
 export function resolutionFailed(error: unknown): Answer {
   if (error instanceof PositionNotReached) return comeAgain(`X-Troop-Min-Position: ${error.message} yet`)
