@@ -50,6 +50,10 @@ export interface Counting {
    * a promise rejects with {CountersAway} when it could not be counted, or it is not known whether it was.
    */
   take(ask: Ask): Tally | Promise<Tally>
+  /** What is counted in the current windows; counts nothing. As `take`, it does not throw but reject. */
+  read(ask: Ask): PerPeriod<number> | Promise<PerPeriod<number>>
+  /** Counts so many at once, whatever the limits are, and has nobody wait for it. What can't be counted is lost. */
+  add(ask: Ask, times: number): void
 }
 
 /** How many requests may be counted in one window of a period; one that is absent has no limit. */
