@@ -13,6 +13,7 @@ import { keyAuth } from './key-auth/key-auth.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { requestTransformer } from './request-transformer/request-transformer.ts'
 import { responseRatelimiting } from './response-ratelimiting/response-ratelimiting.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
 
@@ -28,6 +29,7 @@ export const shippedPlugins: readonly Plugin[] = [
   keyAuth,
   rateLimiting,
   requestSizeLimiting,
+  requestTransformer,
   responseRatelimiting,
 ]
 
