@@ -15,6 +15,7 @@ import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
 import { requestTransformer } from './request-transformer/request-transformer.ts'
 import { responseRatelimiting } from './response-ratelimiting/response-ratelimiting.ts'
+import { responseTransformer } from './response-transformer/response-transformer.ts'
 import { tcpLog } from './tcp-log/tcp-log.ts'
 
 /** Listed by hand, in the order that decides between equal priorities. */
@@ -31,6 +32,7 @@ export const shippedPlugins: readonly Plugin[] = [
   requestSizeLimiting,
   requestTransformer,
   responseRatelimiting,
+  responseTransformer,
 ]
 
 /**
