@@ -4,6 +4,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { acl } from './acl/acl.ts'
+import { botDetection } from './bot-detection/bot-detection.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
 import { cors } from './cors/cors.ts'
 import { fileLog } from './file-log/file-log.ts'
@@ -21,6 +22,7 @@ import { tcpLog } from './tcp-log/tcp-log.ts'
 /** Listed by hand, in the order that decides between equal priorities. */
 export const shippedPlugins: readonly Plugin[] = [
   acl,
+  botDetection,
   correlationId,
   cors,
   tcpLog,
