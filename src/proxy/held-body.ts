@@ -16,6 +16,8 @@ export class HeldBody {
   readonly #chunks: Buffer[] = []
   #bytes = 0
   #isWhole = false
+  /** Ends when nobody reads: those who want it at once read it one after the other. */
+  #idle: Promise<unknown> = Promise.resolve()
 
   private constructor(source: Readable) {
     this.#source = source
@@ -46,6 +48,12 @@ export class HeldBody {
    * @throws {Error} when it broke off, and so will never be whole
    */
   read(bytesMax: number): Promise<Buffer | undefined> {
+    const reading = this.#idle.then(() => this.#read(bytesMax))
+    this.#idle = reading.catch(() => undefined)
+    return reading
+  }
+
+  #read(bytesMax: number): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
       const source = this.#source
       const settle = (act: () => void) => {

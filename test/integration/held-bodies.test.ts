@@ -185,6 +185,19 @@ describe('a body that a plugin sees whole', () => {
       expect(reply).match(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/)
     })
 
+    it('may be asked for by several at once', async () => {
+      first = {
+        async access(request) {
+          const all = [request.readBody(), request.readBody(3).catch(() => 'too large'), request.readBody()]
+          bodies.push(...(await Promise.all(all)).map(String))
+          return undefined
+        },
+      }
+      const reply = await postChunked(chunked('he', 'llo'))
+      expect(reply).include('"body":"hello"')
+      expect(bodies).deep.equal(['hello', 'too large', 'hello'])
+    })
+
     it('is read once, though the request starts over because the configuration changes', async () => {
       first = {
         async access(request) {
