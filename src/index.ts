@@ -5,6 +5,7 @@ export {
   type AccessTools,
   type Ask,
   andThen,
+  type BodyChange,
   type BodyLimit,
   type Counters,
   type Counting,

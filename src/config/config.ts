@@ -50,6 +50,7 @@ export interface Config {
       readonly headBytesMax: number
       readonly connectionsMax: number
     }
+    readonly heldBytesMax: number
   }
   readonly admin: {
     readonly listen: Address
@@ -260,6 +261,7 @@ function configFrom(values: Settled, embedded: boolean): Config {
       minPositionWaitMs: values['proxy.min_position_wait'],
       handshakeTimeoutMs: values['proxy.tls_handshake_timeout'],
       limits: limitsOf(values),
+      heldBytesMax: values['proxy.held_body_max'],
     },
     admin: {
       listen: values.admin_api_listen,

@@ -289,6 +289,16 @@ export const settings = {
     help: 'Connections of clients at once, for each worker; what comes beyond is closed at once. Each takes some ten KB and a descriptor, and its request another one. The limit of open files (`ulimit -n`) is divided so that a quarter of it is left to the node itself, and half of the rest, shared by the workers, is for clients.',
   },
 
+  'proxy.held_body_max': {
+    type: 'number',
+    default: 8 * 1024 * 1024,
+    unit: 'bytes',
+    minimum: 0,
+    whole: true,
+    reload: true,
+    help: 'The largest body that is held in memory for a plugin that has to see it whole; all others pass as they come. A request with a larger one is answered 413, a response with a larger one becomes a 502. More takes that much for each such request at once.',
+  },
+
   admin_api_listen: {
     type: 'address',
     default: '127.0.0.1:8001',

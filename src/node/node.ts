@@ -500,7 +500,7 @@ class Node implements RunningNode {
   /** @throws {CertificateUnusable} */
   async #readProxySetup({ proxy, customPlugins }: Config): Promise<ProxySetup> {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
-    const { upstreamVerify, upstreamAuthorityPath: path } = proxy
+    const { heldBytesMax, upstreamVerify, upstreamAuthorityPath: path } = proxy
     const setting = 'proxy.upstream_certificate_authority'
     return {
       pair: await this.#readPair('ssl', proxy),
@@ -508,7 +508,7 @@ class Node implements RunningNode {
         authorities: path === undefined ? undefined : await readAuthorities({ setting, path }),
         verify: upstreamVerify,
       },
-      ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs },
+      ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, heldBytesMax },
       ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
     }
   }

@@ -25,6 +25,8 @@ export interface ProxySetup {
   readonly upstreamTrust: TrustOptions
   /** How long a request waits for a position that it asks for. */
   readonly minPositionWaitMs: number
+  /** How much of a body is held for plugins. */
+  readonly heldBytesMax: number
   /** Peers whose forwarding headers are believed, as addresses or CIDR ranges. */
   readonly trustedIps: readonly string[]
   /** Names or paths of plugins besides the shipped ones; relative paths start at `pluginDir`. */

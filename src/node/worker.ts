@@ -118,7 +118,7 @@ class ProxyWorker {
   }
 
   async #makeGateway(setup: ProxySetup): Promise<Gateway> {
-    const { trustedIps, minPositionWaitMs, customPlugins, pluginDir } = setup
+    const { trustedIps, minPositionWaitMs, heldBytesMax, customPlugins, pluginDir } = setup
     const logger = this.#logger
     const { freshness } = this.#setup
     return createProxy({
@@ -141,6 +141,7 @@ class ProxyWorker {
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),
       minPositionWaitMs,
+      heldBytesMax,
       version: this.#setup.version,
       counters: this.#counters,
       apis: this.#apis,

@@ -63,6 +63,10 @@ export interface Counting {
    * a promise rejects with {CountersAway} when it could not be counted, or it is not known whether it was.
    */
   take(ask: Ask): Tally | Promise<Tally>
+  /** What is counted in the current windows; counts nothing. As `take`, it does not throw but reject. */
+  read(ask: Ask): PerPeriod<number> | Promise<PerPeriod<number>>
+  /** Counts so many at once, whatever the limits are, and has nobody wait for it. What can't be counted is lost. */
+  add(ask: Ask, times: number): void
 }
 
 /** How many requests may be counted in one window of a period; one that is absent has no limit. */
@@ -113,6 +117,15 @@ export interface PluginRequest {
   bodyLimit: BodyLimit | undefined
   consumer: Row | null
   credential: Row | null
+  /**
+   * All of the body, as an earlier plugin left it; empty where there is none. Without this nobody waits for a body, and
+   * none is kept: it passes as it comes. One that was read goes upstream all the same.
+   * @param bytesMax  default and most: the setting `proxy.held_body_max`
+   * @throws {Refusal} 413 for a larger one, or what `bodyLimit` says; leave it to pass
+   */
+  readBody(bytesMax?: number): Promise<Buffer>
+  /** What goes upstream as body; `Content-Length` is set to fit, and trailers are left out. */
+  setBody(body: Uint8Array): void
 }
 
 /**
@@ -138,7 +151,20 @@ export interface PluginHeaders {
 export interface PluginResponse {
   status: number
   readonly headers: PluginHeaders
+  /** Sends no body; what the upstream still has to say is cut off. */
+  dropBody(): void
+  /**
+   * Has the whole body given to `change`, and sends what that returns; the head waits for it. Several changes are made
+   * in the order of the plugins. Where there is no body, in answers to HEAD for one, nothing is called.
+   *
+   * A body that is coded (gzip, deflate, br, zstd) is given decoded, and goes on as it is returned. One that is returned
+   * itself goes on as it came. One that is larger than `proxy.held_body_max`, or can't be decoded, makes the answer a 502:
+   * what should have been changed is never sent as it was.
+   */
+  changeBody(change: BodyChange): void
 }
+
+export type BodyChange = (body: Buffer) => Uint8Array | Promise<Uint8Array>
 
 export interface PluginAnswer {
   readonly status: number

@@ -7,18 +7,24 @@ import { coercions } from '../entities/coerce.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { acl } from './acl/acl.ts'
 import { basicAuth } from './basic-auth/basic-auth.ts'
+import { botDetection } from './bot-detection/bot-detection.ts'
 import { correlationId } from './correlation-id/correlation-id.ts'
+import { cors } from './cors/cors.ts'
 import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
 import { galileo } from './galileo/galileo.ts'
 import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
+import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import { loggly } from './loggly/loggly.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
+import { requestTransformer } from './request-transformer/request-transformer.ts'
+import { responseRatelimiting } from './response-ratelimiting/response-ratelimiting.ts'
+import { responseTransformer } from './response-transformer/response-transformer.ts'
 import { runscope } from './runscope/runscope.ts'
 import { ssl } from './ssl/ssl.ts'
 import { statsd } from './statsd/statsd.ts'
@@ -30,10 +36,13 @@ import { udpLog } from './udp-log/udp-log.ts'
 export const shippedPlugins: readonly Plugin[] = [
   jwt,
   acl,
+  botDetection,
   correlationId,
+  cors,
   tcpLog,
   fileLog,
   httpLog,
+  ipRestriction,
   keyAuth,
   hmacAuth,
   basicAuth,
@@ -47,6 +56,9 @@ export const shippedPlugins: readonly Plugin[] = [
   loggly,
   runscope,
   galileo,
+  requestTransformer,
+  responseRatelimiting,
+  responseTransformer,
 ]
 
 /**

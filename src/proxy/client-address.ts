@@ -1,5 +1,6 @@
 // Who is calling, when proxies that we trust stand in between.
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
+import { AddressList, faultOfRange } from '../base/address-list.ts'
 import { TroopError } from '../base/errors.ts'
 
 /** @param forwardedFor  the values of `X-Forwarded-For`, in order; only asked for when the peer is trusted */
@@ -34,25 +35,14 @@ export function clientAddressRule(trusted: readonly string[]): ClientAddress {
  * @throws {TroopError} as `clientAddressRule`
  */
 export function trustRule(trusted: readonly string[]): (address: string) => boolean {
-  const list = new BlockList()
-  for (const text of trusted) add(list, text)
-  return (address) => {
-    const family = isIP(address)
-    return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
-  }
-}
-
-function add(list: BlockList, text: string): void {
-  const [address = '', bits, more] = text.trim().split('/')
-  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-  const most = family === 'ipv6' ? 128 : 32
-  const valid = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most)
-  if (isIP(address) === 0 || !valid || more !== undefined) {
-    throw new TroopError('trusted-ips', `trusted_ips: expected an address or a range, got "${text}"`, {
+  const wrong = trusted.find((text) => faultOfRange(text) !== undefined)
+  if (wrong !== undefined) {
+    throw new TroopError('trusted-ips', `trusted_ips: expected an address or a range, got "${wrong}"`, {
       hint: 'write 10.1.2.3, 10.0.0.0/8 or fd00::/8',
     })
   }
-  list.addSubnet(address, bits === undefined ? most : Number(bits), family)
+  const list = new AddressList(trusted)
+  return (address) => list.has(address)
 }
 
 /** An IPv4 address that came through an IPv6 socket is written as IPv4; a zone is dropped. */

@@ -18,6 +18,8 @@ export const upstreamFailures = {
   broken: 'invalid',
   /** What it answers is not HTTP, or not what was asked for. */
   protocol: 'invalid',
+  /** A plugin has to change its answer's body, and that is too large to be held, or coded as nothing that is known. */
+  unchangeable: 'invalid',
   'connect-timeout': 'timeout',
   'send-timeout': 'timeout',
   'read-timeout': 'timeout',
@@ -176,6 +178,23 @@ export function minPositionInvalid(value: string): Refusal {
   const got = value.length > 40 ? `${value.slice(0, 40)}…` : value
   const expected = 'expected a non-negative integer, as X-Troop-Position of a write gives it'
   return new Refusal(400, `X-Troop-Min-Position: ${expected}, got "${got}"`)
+}
+
+/** A body that a plugin has to see whole, and that is larger than may be held. The rest of it is of no use to anybody. */
+export const bodyTooLarge: Answer = {
+  status: 413,
+  body: { message: 'The body of the request is larger than can be held to look at it' },
+  headers: { Connection: 'close' },
+}
+
+/** A plugin could not have the body that it asked for. */
+export class BodyRefused extends Refusal {
+  override readonly answer: Answer
+
+  constructor(answer: Answer) {
+    super(answer.status, 'the body is larger than may be held')
+    this.answer = answer
+  }
 }
 
 /** Something failed while it was decided what to do with the request: always JSON. */

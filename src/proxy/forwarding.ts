@@ -1,7 +1,9 @@
 // What the headers of a message become on its way through the gateway (docs/architecture.md "Headers").
 import { Headers, minPositionHeader } from './headers.ts'
+import { heldBytesMaxDefault } from './held-body.ts'
 import { hopByHop, without } from './hop-by-hop.ts'
-import type { Incoming, ProxyRequest } from './request.ts'
+import { ProxyRequest } from './proxy-request.ts'
+import type { Incoming } from './request.ts'
 import type { Match } from './router.ts'
 import { isStripped, type Target, upstreamOf, upstreamPath } from './url.ts'
 
@@ -11,13 +13,14 @@ export function openRequest(
   target: Target,
   match: Match,
   clientAddress: string,
+  heldBytesMax = heldBytesMaxDefault,
 ): ProxyRequest {
   const { api } = match
   const headers = clientHeaders(incoming.rawHeaders)
   if (match.host !== undefined) headers.set('X-Forwarded-Host', match.host)
   headers.remove('x-forwarded-prefix')
   if (isStripped(match)) headers.set('X-Forwarded-Prefix', String(api.request_path))
-  return {
+  return new ProxyRequest({
     incoming,
     clientAddress,
     api,
@@ -25,10 +28,8 @@ export function openRequest(
     host: hostFor(match, target, headers),
     path: upstreamPath(match, target.path),
     query: target.query,
-    bodyLimit: undefined,
-    consumer: null,
-    credential: null,
-  }
+    heldBytesMax,
+  })
 }
 
 /** §3.3: the upstream's own, or with `preserve_host` the host that matched, else the one that came in. */

@@ -1,7 +1,7 @@
 // The record of one request that logging plugins write: contract for whoever reads their output.
 import type { Json, JsonObject, Row } from '../base/json.ts'
 import type { Headers } from './headers.ts'
-import type { ProxyRequest } from './request.ts'
+import type { ProxyRequest } from './proxy-request.ts'
 
 /** What is known when the last byte has gone. Moments are milliseconds on one monotonic clock. */
 export interface Passed {

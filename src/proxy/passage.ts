@@ -1,22 +1,24 @@
 // One request on its way through the gateway, from its head to its log record.
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { LogFields, Logger } from '../base/logger.ts'
 import type { UpstreamUrl } from '../entities/upstream-url.ts'
-import type { PluginResponse } from '../plugins/plugin.ts'
+import type { BodyLimit } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
 import type { ApiCounters } from './api-counters.ts'
 import type { Counters } from './counters.ts'
-import type { UpstreamFailed } from './errors.ts'
-import { errorPage, PluginFailed, upstreamErrorPage } from './errors.ts'
+import { errorPage, PluginFailed, UpstreamFailed, upstreamErrorPage } from './errors.ts'
 import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './forwarding.ts'
 import { Headers } from './headers.ts'
+import { heldBytesMaxDefault } from './held-body.ts'
 import type { Reply, ReplyWatcher } from './inbound/inbound.ts'
 import { logRecord } from './log-record.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound/outbound.ts'
+import { PassingResponse } from './passing-response.ts'
 import type { Step } from './phases.ts'
+import type { ProxyRequest } from './proxy-request.ts'
 import type { Repeats } from './repeats.ts'
-import type { Answer, Client, Incoming, ProxyRequest } from './request.ts'
+import type { Answer, Client, Incoming } from './request.ts'
 import type { Resolution, Resolver } from './resolver.ts'
 import type { UpstreamTroubles } from './upstream-troubles.ts'
 import { upstreamOf, upstreamTarget } from './url.ts'
@@ -32,6 +34,8 @@ export interface PassageParts {
   readonly logger: Logger
   readonly repeats: Repeats
   readonly troubles: UpstreamTroubles
+  /** How much of a response's body plugins may have held. Default 8 MiB. */
+  readonly heldBytesMax?: number | undefined
   /** Called once, after the record of the request was given to its plugins. */
   readonly finished: () => void
 }
@@ -61,6 +65,8 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   /** Of the head that was sent to the client. */
   #status: number | undefined
   #responseHeaders = new Headers()
+  /** Of a response whose body has to be seen whole, as long as it is not. */
+  #held: HeldResponse | undefined
 
   constructor(parts: PassageParts, incoming: Incoming, reply: Reply) {
     this.#parts = parts
@@ -91,6 +97,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
       if (request) this.#parts.counters.add('routed', 1)
       if (!this.#reply.open) this.#finish()
       else if (answer) this.#answer(answer)
+      else if (request?.isOverLimit) this.#answer(request.bodyLimit?.answer as Answer)
       else if (request) this.#forward(request)
     })
   }
@@ -106,18 +113,19 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     this.#sentAt = this.#parts.clock.monotonic()
     this.#parts.counters.took('proxy', this.#sentAt - this.#startedAt)
     try {
-      this.#exchange = this.#parts.outbound.send(outgoing(request, upstream), this)
+      const outgoing = outgoingOf(request, upstream)
+      this.#exchange = this.#parts.outbound.send(outgoing, this)
+      this.#limitBody(outgoing.body, request.bodyLimit)
     } catch (error) {
       this.#report('warn', 'a request could not be put into words for its upstream', { error })
       this.#answer(errorPage(500, this.#accept()))
-      return
     }
-    this.#limitBody(request)
   }
 
   /** Counts what comes of the body, and breaks off before more than may pass goes upstream. */
-  #limitBody({ incoming: { body }, bodyLimit }: ProxyRequest): void {
-    if (!body || !bodyLimit) return
+  #limitBody(body: Readable | null, bodyLimit: BodyLimit | undefined): void {
+    // One that was held, or made by a plugin, has been looked at.
+    if (!bodyLimit || !body || body !== this.#incoming.body) return
     let bytes = 0
     const count = (chunk: Buffer) => {
       bytes += chunk.length
@@ -142,13 +150,25 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   head(status: number, reason: string, raw: readonly string[]): void {
-    this.#guard(() => this.#sendHead(status, reason, this.#upstreamHeaders(status, raw)))
+    this.#guard(() => {
+      const response = this.#shown(status, this.#upstreamHeaders(status, raw))
+      if (response.isBodyDropped) {
+        this.#abort()
+        this.#sendWhole(response, nothing)
+      } else if (!response.isBodyChanged) this.#sendHead(response, reasonFor(response, status, reason))
+      else if (this.#hasBody(status)) this.#hold(response, reasonFor(response, status, reason))
+      else {
+        // What it says is not the length of what would have come of the body.
+        response.headers.remove('content-length')
+        this.#sendHead(response, reasonFor(response, status, reason))
+      }
+    })
   }
 
   switchTo(protocol: string, raw: readonly string[]): Duplex | undefined {
     return this.#guard(() => {
       const headers = this.#upstreamHeaders(101, raw)
-      this.#runHeaderPhases({ status: 101, headers })
+      this.#shown(101, headers)
       const client = this.#reply.switchTo(protocol, headers.raw())
       this.#status = 101
       this.#responseHeaders = headers
@@ -157,7 +177,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#guard(() => this.#reply.write(chunk)) ?? true
+    return this.#guard(() => (this.#held ? this.#keep(this.#held, chunk) : this.#reply.write(chunk))) ?? true
   }
 
   drained(): void {
@@ -167,12 +187,15 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   end(trailers: readonly string[]): void {
     this.#guard(() => {
       if (this.#upstream) this.#parts.troubles.answered(this.#upstream)
-      this.#reply.end(passableTrailers(trailers))
+      const held = this.#held
+      if (!held) this.#reply.end(passableTrailers(trailers))
+      else void this.#sendChanged(held.response, Buffer.concat(held.chunks), held.reason)
     })
   }
 
   failed(error: UpstreamFailed): void {
     this.#guard(() => {
+      this.#held = undefined
       this.#parts.counters.failed(error.reason)
       if (this.#upstream) this.#parts.troubles.failed(this.#upstream, error, this.#request?.api?.id)
       // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
@@ -220,7 +243,53 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   /** The gateway's own answer, or a plugin's. */
   #answer(answer: Answer): void {
     const { body, headers } = wordsOf(answer, this.#parts.product)
-    this.#sendHead(answer.status, undefined, headers, body)
+    const response = this.#shown(answer.status, headers)
+    if (response.isBodyChanged && body.length > 0) void this.#sendChanged(response, body)
+    else this.#sendWhole(response, response.isBodyDropped ? nothing : body)
+  }
+
+  #hasBody(status: number): boolean {
+    return this.#incoming.method !== 'HEAD' && !bodiless(status)
+  }
+
+  #hold(response: PassingResponse, reason: string | undefined): void {
+    this.#held = { response, reason, chunks: [], bytes: 0 }
+    const announced = Number(response.headers.get('content-length') ?? 0)
+    if (announced > this.#heldBytesMax) this.#tooLarge()
+  }
+
+  #keep(held: HeldResponse, chunk: Uint8Array): boolean {
+    held.chunks.push(chunk)
+    held.bytes += chunk.length
+    if (held.bytes > this.#heldBytesMax) this.#tooLarge()
+    return true
+  }
+
+  #tooLarge(): void {
+    this.#abort()
+    const most = `${this.#heldBytesMax} bytes (proxy.held_body_max)`
+    this.failed(new UpstreamFailed('unchangeable', `a response that a plugin changes is larger than ${most}`))
+  }
+
+  get #heldBytesMax(): number {
+    return this.#parts.heldBytesMax ?? heldBytesMaxDefault
+  }
+
+  /** Never rejects. */
+  async #sendChanged(response: PassingResponse, body: Buffer, reason?: string): Promise<void> {
+    try {
+      const changed = await response.change(body, this.#heldBytesMax)
+      this.#held = undefined
+      this.#guard(() => this.#sendWhole(response, changed, reason))
+    } catch (error) {
+      if (error instanceof UpstreamFailed) this.failed(error)
+      else this.#giveUp(error)
+    }
+  }
+
+  #sendWhole(response: PassingResponse, body: Uint8Array, reason?: string): void {
+    if (!bodiless(response.status)) response.headers.set('Content-Length', String(body.length))
+    this.#sendHead(response, reason)
     if (body.length > 0) this.#reply.write(body)
     this.#reply.end()
   }
@@ -248,19 +317,17 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     return headers
   }
 
-  /** Lets plugins see the head, then sends it. @throws {PluginFailed}, and {TypeError} as `Reply.head` */
-  #sendHead(status: number, reason: string | undefined, headers: Headers, body?: Uint8Array): void {
-    const response = { status, headers }
-    this.#runHeaderPhases(response)
-    if (body && !bodiless(response.status)) headers.set('Content-Length', String(body.length))
-    this.#reply.head(response.status, response.status === status ? reason : undefined, headers.raw())
-    this.#status = response.status
+  /** @throws {TypeError} as `Reply.head` */
+  #sendHead({ status, headers }: PassingResponse, reason: string | undefined): void {
+    this.#reply.head(status, reason, headers.raw())
+    this.#status = status
     this.#responseHeaders = headers
   }
 
-  /** @throws {PluginFailed} */
-  #runHeaderPhases(response: PluginResponse): void {
-    if (!this.#request) return
+  /** The response as it is once plugins have seen it. @throws {PluginFailed} */
+  #shown(status: number, headers: Headers): PassingResponse {
+    const response = new PassingResponse(status, headers)
+    if (!this.#request) return response
     for (const { plugin, phases, config } of this.#steps) {
       let told: unknown
       try {
@@ -270,6 +337,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
       }
       this.#watch(told, 'a plugin failed after the head had gone', plugin.name)
     }
+    return response
   }
 
   #accept(): string | undefined {
@@ -313,7 +381,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     if (!request || loggers.length === 0) return
     const record = logRecord({
       request,
-      bodyBytes: this.#exchange?.bodyBytes ?? 0,
+      bodyBytes: request.bodyBytes(this.#exchange?.bodyBytes ?? 0),
       status: this.#status ?? clientGone,
       responseHeaders: this.#responseHeaders,
       bytesSent: this.#reply.bytesSent,
@@ -347,8 +415,23 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 }
 
+/** A response of which the head has come, and that waits for the rest. */
+interface HeldResponse {
+  readonly response: PassingResponse
+  readonly reason: string | undefined
+  readonly chunks: Uint8Array[]
+  bytes: number
+}
+
+const nothing = new Uint8Array()
+
+/** The upstream's own phrase, as long as the status is its own, too. */
+function reasonFor(response: PassingResponse, status: number, reason: string): string | undefined {
+  return response.status === status ? reason : undefined
+}
+
 /** @throws {TypeError} for what a plugin made of it that can't be text */
-function outgoing(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest {
+function outgoingOf(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest {
   const { incoming, path, query } = request
   return {
     encrypted: upstream.encrypted,
@@ -357,8 +440,8 @@ function outgoing(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest
     method: incoming.method,
     target: upstreamTarget(upstream, path, query),
     headers: upstreamHeaders(request),
-    body: incoming.body,
-    trailers: () => passableTrailers(incoming.trailers()),
+    body: request.takeBody(),
+    trailers: () => passableTrailers(request.trailers()),
     upgrade: incoming.upgrade,
   }
 }

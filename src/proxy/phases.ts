@@ -5,7 +5,8 @@ import type { Lookup, View } from '../catalog/catalog.ts'
 import { plugin as pluginEntity } from '../entities/plugin.ts'
 import { andThen, type KeyPair, type Phases, type Plugin, type PluginHost } from '../plugins/plugin.ts'
 import { PluginFailed, PluginMissing } from './errors.ts'
-import type { Answer, ProxyRequest } from './request.ts'
+import type { ProxyRequest } from './proxy-request.ts'
+import type { Answer } from './request.ts'
 import { Whereabouts } from './whereabouts.ts'
 
 const configured = pluginEntity.lookups[0] as Lookup

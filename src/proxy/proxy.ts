@@ -33,6 +33,8 @@ export interface ProxyOptions {
   readonly trustedIps: readonly string[]
   /** How long a request with `X-Troop-Min-Position` waits for the node to get there. */
   readonly minPositionWaitMs: number
+  /** How much of a body, of a request or of a response, is held for plugins that have to see it whole. Default 8 MiB. */
+  readonly heldBytesMax?: number | undefined
   /** Once it has passed, nothing is answered from what is known here; undefined: there is no such bound. */
   readonly freshness?: Deadline | undefined
   /** Of Troop, for `Server` and `Via`. */
@@ -65,7 +67,7 @@ export function createProxy(options: ProxyOptions): Gateway {
   const logger = options.logger.scope('proxy')
   const repeats = new Repeats(clock)
   const clientAddress = clientAddressRule(trustedIps)
-  const { freshness } = options
+  const { freshness, heldBytesMax } = options
   const admission = new Admission({
     ...{ catalog, clientAddress, trustedIps, minPositionWaitMs, freshness, clock },
   })
@@ -73,7 +75,10 @@ export function createProxy(options: ProxyOptions): Gateway {
   const certificates = new Certificates({ catalog, router, chains })
   const passages = new OpenPassages()
   const parts: PassageParts = {
-    resolver: new Resolver({ catalog, router, chains, admission, clientAddress, logger, repeats }),
+    resolver: new Resolver({
+      ...{ catalog, router, chains, admission, clientAddress, heldBytesMax, logger, repeats },
+    }),
+    heldBytesMax,
     product: `troop/${options.version}`,
     counters: new Counters(options.counters),
     apis: options.apis ?? new ApiCounters(),

@@ -1,8 +1,6 @@
-// One request on its way through: what came in, and what plugins may see and change before it goes out.
+// What comes in and what is said back, whoever parsed it.
 import type { Readable } from 'node:stream'
-import type { Row } from '../base/json.ts'
-import type { BodyLimit, PluginAnswer } from '../plugins/plugin.ts'
-import type { Headers } from './headers.ts'
+import type { PluginAnswer } from '../plugins/plugin.ts'
 
 /** A request as it came in, whoever parsed it. Never changed. */
 export interface Incoming {
@@ -31,28 +29,6 @@ export interface Incoming {
 export interface Client {
   /** Aborts when the client has gone before it was answered. Made when it is first asked for, as it rarely is. */
   readonly gone: AbortSignal
-}
-
-/** A request being resolved. Made anew from `Incoming` for each attempt, so plugins may change it freely. */
-export interface ProxyRequest {
-  readonly incoming: Incoming
-  /** Address of the client after trusted proxies are taken off. */
-  readonly clientAddress: string
-  /** The matched API. */
-  readonly api: Row
-  /** The client's headers, as they will go upstream; `Host` goes as `host` says. */
-  readonly headers: Headers
-  /** The `Host` header that goes upstream. */
-  host: string
-  /** Path as sent upstream, without query; starts with `/`. */
-  path: string
-  /** Query string as sent upstream, without `?`; undefined when there is none. */
-  query: string | undefined
-  /** How much of the body may go upstream; undefined: all of it. */
-  bodyLimit: BodyLimit | undefined
-  /** Set by an authentication plugin. */
-  consumer: Row | null
-  credential: Row | null
 }
 
 /** An answer that the gateway or a plugin gives instead of the upstream's. */

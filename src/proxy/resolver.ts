@@ -21,8 +21,9 @@ import {
 import { openRequest } from './forwarding.ts'
 import { Headers } from './headers.ts'
 import { AccessRun, type PluginChains, type Step } from './phases.ts'
+import type { ProxyRequest } from './proxy-request.ts'
 import type { Repeats } from './repeats.ts'
-import type { Answer, Client, Incoming, ProxyRequest } from './request.ts'
+import type { Answer, Client, Incoming } from './request.ts'
 import { hostsOf, type Match, type Router } from './router.ts'
 import { parseTarget, type Target } from './url.ts'
 
@@ -48,6 +49,8 @@ export interface ResolverParts {
   readonly chains: PluginChains
   readonly admission: Admission
   readonly clientAddress: ClientAddress
+  /** How much of a body plugins may have held. Default 8 MiB. */
+  readonly heldBytesMax?: number | undefined
   readonly logger: Logger
   readonly repeats: Repeats
 }
@@ -120,9 +123,9 @@ export class Resolver {
   }
 
   #access({ incoming, target, headers }: Asked, match: Match, view: View): Resolution | Promise<Resolution> {
-    const { chains, clientAddress } = this.#parts
+    const { chains, clientAddress, heldBytesMax } = this.#parts
     const client = clientAddress(incoming.remoteAddress, () => headers.all('x-forwarded-for'))
-    const request = openRequest(incoming, target, match, client)
+    const request = openRequest(incoming, target, match, client, heldBytesMax)
     const run = new AccessRun(chains, view, request)
     const passed = (answer: Answer | undefined) => ({ request, steps: run.steps, answer })
     const failed = (error: unknown) => passed(this.#answerTo(error, request.api, run.current))

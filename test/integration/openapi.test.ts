@@ -403,7 +403,8 @@ function wrongValues(schema: Schema): Json[] {
     ...(schema.pattern ? ['!'] : []),
     ...(schema.format === 'uri' ? ['no-url'] : []),
     ...(items?.enum ? [['none of these']] : []),
-    ...(isObject(free) ? [{ any: 'no table' }, { any: { no_such_attribute: 1 } }, { any: {} }] : []),
+    ...(isObject(free) ? [{ any: 'no table' }, { any: { no_such_attribute: 1 } }] : []),
+    ...(isObject(free) && free.required ? [{ any: {} }] : []),
   ]
 }
 

@@ -13,6 +13,7 @@ import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
+import { noWriter } from '../support/writer.ts'
 
 const all = [
   ...['request_count', 'status_count', 'latency', 'request_size', 'response_size'],
@@ -115,7 +116,7 @@ for (const plugin of [statsd, datadog]) {
 
     it('of many requests fill packets that fit into a frame, and none is lost', async () => {
       const surroundings = { clock: systemClock, random: systemRandom, counters: testCounters() }
-      const phases = plugin.open({ ...surroundings, logger: silentLogger })
+      const phases = plugin.open({ ...surroundings, writer: noWriter, logger: silentLogger })
       const set = config({ host: '127.0.0.1', port: receiver.port, metrics: ['request_count', 'latency'] })
       for (let i = 0; i < 500; i++) phases.log?.({ api: { name: 'busy' }, latencies: { request: i } }, set)
       await phases.stop?.()

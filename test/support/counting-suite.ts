@@ -74,6 +74,24 @@ export function countingSuite(make: () => Promise<CountingUnderTest>): void {
     }
   })
 
+  it('what is read was counted, and reading counts nothing', async () => {
+    const read = async () => (await counting.read(askFor({ year: 5 }))).year
+    expect(await read()).equal(0)
+    await take({ year: 5 })
+    expect([await read(), await read()]).deep.equal([1, 1])
+  })
+
+  it('what is added counts in all periods, beyond a limit too, for whoever asks after that', async () => {
+    counting.add(askFor({ day: 3 }), 2)
+    expect(await counting.read(askFor({ day: 3 }))).include({ second: 2, day: 2, year: 2 })
+    counting.add(askFor({ day: 3 }), 3)
+    counting.add(askFor({ day: 3 }), 1)
+    expect(await counting.read(askFor({ day: 3 }))).include({ day: 6, year: 6 })
+    expect(await take({ day: 3 })).deep.include({ counted: false })
+    await pass('day')
+    expect(await counting.read(askFor({ day: 3 }))).include({ day: 0 })
+  })
+
   it('callers and APIs are counted apart', async () => {
     expect(await counted({ year: 1 })).equal(true)
     expect(await counted({ year: 1 }, { identifier: 'eve' })).equal(true)

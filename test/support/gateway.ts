@@ -29,6 +29,8 @@ export interface TestGatewayOptions {
   readonly trustedIps?: readonly string[]
   /** Default 1,000. */
   readonly minPositionWaitMs?: number
+  /** Default: the proxy's. */
+  readonly heldBytesMax?: number
   readonly outbound?: Omit<HttpOutboundOptions, 'clock'>
   /** For whatever a client can take long for. */
   readonly inboundTimeoutMs?: number
@@ -75,6 +77,7 @@ export class TestGateway {
       outbound: this.outbound,
       trustedIps: options.trustedIps ?? [],
       minPositionWaitMs: options.minPositionWaitMs ?? 1000,
+      heldBytesMax: options.heldBytesMax,
       version: '1.2.3',
       counters: this.counters,
       logger,

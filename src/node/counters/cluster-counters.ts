@@ -1,7 +1,7 @@
 // Counts of all nodes, as one worker sees them. The datastore counts; this sends it one batch after the other, so that
 // requests that come while a batch is under way go together in the next one, and remembers for a moment what it said.
 import QuickLRU from 'quick-lru'
-import { periods, perPeriod } from '../../base/calendar.ts'
+import { type PerPeriod, periods, perPeriod } from '../../base/calendar.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Ask, Counting, Tally } from '../../plugins/plugin.ts'
@@ -51,8 +51,8 @@ export class ClusterCounters implements Counting {
   }
 
   take(ask: Ask): Tally | Promise<Tally> {
-    const limits = periods.map((period) => ask.limits[period] ?? null)
-    const key = [ask.table, ask.api, ask.identifier, ...limits].join(' ')
+    const limits = limitsOf(ask)
+    const key = keyOf(ask, limits)
     const now = this.#clock.monotonic()
     const remembered = this.#remembered.get(key)
     if (remembered && remembered.ageMs(now) < believedMs) {
@@ -71,6 +71,24 @@ export class ClusterCounters implements Counting {
     })
   }
 
+  read(ask: Ask): Promise<PerPeriod<number>> {
+    const limits = limitsOf(ask)
+    return new Promise((resolve, reject) => {
+      this.#gather(keyOf(ask, limits), ask, limits).readers.push({ resolve, reject })
+      this.#waiting++
+      // A request that reads several counters does so in one batch.
+      queueMicrotask(() => this.#send())
+    })
+  }
+
+  add(ask: Ask, times: number): void {
+    const limits = limitsOf(ask)
+    const key = keyOf(ask, limits)
+    this.#remembered.get(key)?.add(times)
+    this.#gather(key, ask, limits).forced += times
+    queueMicrotask(() => this.#send())
+  }
+
   /** Counts what was decided ahead; resolves when that is done, or has failed. */
   async stop(): Promise<void> {
     while (this.#flight || this.#gathered.size > 0) {
@@ -87,6 +105,7 @@ export class ClusterCounters implements Counting {
       identifier,
       limits,
       waiters: [],
+      readers: [],
       forced: 0,
     }
     this.#gathered.set(key, gathered)
@@ -102,13 +121,13 @@ export class ClusterCounters implements Counting {
 
   /** Sends what has gathered, unless a batch is under way. */
   #send(): void {
-    if (this.#flight) return
+    if (this.#flight || this.#gathered.size === 0) return
     this.#timer?.cancel()
     this.#timer = undefined
     const batch = this.#gathered.values().take(asksMax).toArray()
-    for (const { key, waiters } of batch) {
+    for (const { key, waiters, readers } of batch) {
       this.#gathered.delete(key)
-      this.#waiting -= waiters.length
+      this.#waiting -= waiters.length + readers.length
     }
     this.#flight = this.#fly(batch).finally(() => {
       this.#flight = undefined
@@ -123,7 +142,8 @@ export class ClusterCounters implements Counting {
       const answers = await this.#count(batch.map(askOf))
       for (const [i, gathered] of batch.entries()) this.#land(gathered, answers[i] as BatchAnswer, askedAtMs)
     } catch (error) {
-      for (const { waiters } of batch) for (const { reject } of waiters) reject(error)
+      for (const { waiters, readers } of batch)
+        for (const { reject } of [...waiters, ...readers]) reject(error)
       this.#repeats.say('failed', (keptBack) =>
         this.#logger.warn('requests could not be counted', { error, keptBack }),
       )
@@ -131,12 +151,13 @@ export class ClusterCounters implements Counting {
   }
 
   /** Of the requests that waited, the first ones are those that were counted. */
-  #land({ key, waiters }: Gathered, answer: BatchAnswer, askedAtMs: number): void {
+  #land({ key, waiters, readers }: Gathered, answer: BatchAnswer, askedAtMs: number): void {
     for (const [i, { resolve }] of waiters.entries()) {
       const counted = i < answer.granted
       const after = counted ? answer.granted - 1 - i : 0
       resolve({ counted, used: perPeriod(answer.used.map((used) => used - after)) })
     }
+    for (const { resolve } of readers) resolve(perPeriod(answer.used))
     const since = this.#gathered.get(key)?.forced ?? 0
     this.#remembered.set(key, new Remembered(answer, askedAtMs, since))
   }
@@ -149,8 +170,18 @@ interface Gathered {
   readonly identifier: string
   readonly limits: BatchAsk['limits']
   readonly waiters: { resolve(tally: Tally): void; reject(error: unknown): void }[]
+  readonly readers: { resolve(used: PerPeriod<number>): void; reject(error: unknown): void }[]
   /** Let through ahead of their count. */
   forced: number
+}
+
+/** For each period, short ones first. */
+function limitsOf({ limits }: Ask): BatchAsk['limits'] {
+  return periods.map((period) => limits[period] ?? null)
+}
+
+function keyOf({ table, api, identifier }: Ask, limits: BatchAsk['limits']): string {
+  return [table, api, identifier, ...limits].join(' ')
 }
 
 function askOf({ table, api, identifier, limits, waiters, forced }: Gathered): BatchAsk {

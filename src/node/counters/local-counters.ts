@@ -2,7 +2,7 @@
 // that it is looked for, its bucket. Whoever counts locks the bucket for as long as that takes (about a microsecond),
 // so that looking and counting are one step, in all periods at once; no thread asks another.
 import { hash } from 'node:crypto'
-import { periods, perPeriod, windowEndsAt, windowsAt } from '../../base/calendar.ts'
+import { type PerPeriod, periods, perPeriod, windowEndsAt, windowsAt } from '../../base/calendar.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Ask, Counting, Tally } from '../../plugins/plugin.ts'
@@ -76,21 +76,39 @@ export class LocalCounters implements Counting {
     this.#repeats = new Repeats(clock)
   }
 
-  take({ table, api, identifier, limits }: Ask): Tally | Promise<never> {
+  take(ask: Ask): Tally | Promise<never> {
+    return (
+      this.#visit(ask, (entry, nowMs) => this.#count(entry, ask.limits, nowMs)) ?? Promise.reject(stuck())
+    )
+  }
+
+  read(ask: Ask): PerPeriod<number> | Promise<never> {
+    return this.#visit(ask, (entry, nowMs) => this.#used(entry, nowMs)) ?? Promise.reject(stuck())
+  }
+
+  add(ask: Ask, times: number): void {
+    const added = this.#visit(ask, (entry, nowMs) => {
+      this.#renew(entry, nowMs)
+      this.#add(entry, times, ask.limits, nowMs)
+      return true
+    })
+    if (!added) this.#logger.warn('requests could not be counted', { error: stuck() })
+  }
+
+  /** What `act` returns for the entry of what is asked about, or undefined when a thread does not let go of it. */
+  #visit<T>({ table, api, identifier }: Ask, act: (entry: number, nowMs: number) => T): T | undefined {
     // A hash that nobody can aim: no caller chooses its bucket, and none finds another's 64 bits.
     const digest = hash('sha256', `${table} ${api} ${identifier}`, 'buffer')
     const key = [digest.readUInt32LE(0), digest.readUInt32LE(4)] as const
     const bucket = digest.readUInt32LE(8) % this.#locks.length
-    if (!this.#lock(bucket)) {
-      return Promise.reject(new CountersAway('a thread does not let go of what it counts'))
-    }
+    if (!this.#lock(bucket)) return undefined
     let forgotten = false
     try {
       // Read under the lock, so that no thread takes back a window that another has begun.
       const nowMs = this.#clock.now()
       const place = this.#placeOf(bucket, key, nowMs / 1000)
       forgotten = place.forgotten
-      return this.#count(place.entry, limits, nowMs)
+      return act(place.entry, nowMs)
     } finally {
       Atomics.store(this.#locks, bucket, free)
       if (forgotten) this.#tell()
@@ -143,21 +161,32 @@ export class LocalCounters implements Counting {
   }
 
   #count(entry: number, limits: Ask['limits'], nowMs: number): Tally {
-    const counts = entry + word.counts
+    const used = this.#used(entry, nowMs)
+    const counted = periods.every((period) => used[period] < (limits[period] ?? Infinity))
+    if (counted) this.#add(entry, 1, limits, nowMs)
+    return { counted, used: counted ? this.#used(entry, nowMs) : used }
+  }
+
+  #used(entry: number, nowMs: number): PerPeriod<number> {
+    this.#renew(entry, nowMs)
+    return perPeriod(periods.map((_, i) => this.#at(entry + word.counts + i)))
+  }
+
+  /** Begins the windows that have begun since. */
+  #renew(entry: number, nowMs: number): void {
     for (const [i, window] of windowsAt(nowMs).entries()) {
       if (this.#at(entry + word.windows + i) === window) continue
-      this.#words[counts + i] = 0
+      this.#words[entry + word.counts + i] = 0
       this.#words[entry + word.windows + i] = window
     }
-    const counted = periods.every((period, i) => this.#at(counts + i) < (limits[period] ?? Infinity))
-    if (counted) {
-      for (let i = 0; i < periods.length; i++) {
-        this.#words[counts + i] = Math.min(this.#at(counts + i) + 1, countMax)
-      }
-      const longest = periods.findLast((period) => limits[period] !== undefined)
-      if (longest) this.#words[entry + word.expires] = windowEndsAt(longest, nowMs) / 1000
+  }
+
+  #add(entry: number, times: number, limits: Ask['limits'], nowMs: number): void {
+    for (let i = entry + word.counts; i < entry + word.counts + periods.length; i++) {
+      this.#words[i] = Math.min(this.#at(i) + times, countMax)
     }
-    return { counted, used: perPeriod(periods.map((_, i) => this.#at(counts + i))) }
+    const longest = periods.findLast((period) => limits[period] !== undefined)
+    if (longest) this.#words[entry + word.expires] = windowEndsAt(longest, nowMs) / 1000
   }
 
   #at(index: number): number {
@@ -171,6 +200,10 @@ export class LocalCounters implements Counting {
       }),
     )
   }
+}
+
+function stuck(): CountersAway {
+  return new CountersAway('a thread does not let go of what it counts')
 }
 
 interface Place {

@@ -38,9 +38,9 @@ export class Remembered {
     return perPeriod(periods.map((_, i) => this.#usedIn(i, nowMs)))
   }
 
-  /** One more was let through. */
-  add(): void {
-    this.#since++
+  /** So many more were let through. */
+  add(times = 1): void {
+    this.#since += times
   }
 
   #usedIn(i: number, nowMs: number): number {

@@ -1,5 +1,6 @@
 // Gives every request an id that it keeps on its way through all services.
 import type { Random } from '../../base/random.ts'
+import { isFieldName } from '../header-field.ts'
 import { definePlugin, type PluginHost, type PluginRequest } from '../plugin.ts'
 
 export const correlationId = definePlugin({
@@ -9,7 +10,7 @@ export const correlationId = definePlugin({
       type: 'string',
       default: 'Kong-Request-ID',
       check: (value) =>
-        isHeaderName(String(value))
+        isFieldName(String(value))
           ? undefined
           : { error: `header_name is not the name of a header: '${value}'` },
       help: 'the header that carries the id',
@@ -49,9 +50,4 @@ function counterOf(random: Random): () => string {
   const uuid = random.uuid()
   let requests = 0
   return () => `${uuid}#${++requests}`
-}
-
-/** RFC 9110, 5.6.2. */
-function isHeaderName(text: string): boolean {
-  return /^[!#$%&'*+.^_`|~\w-]+$/.test(text)
 }

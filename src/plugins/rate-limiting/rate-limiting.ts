@@ -1,19 +1,13 @@
 // Lets so many requests through in each second, minute, hour, day, month or year of the calendar, and refuses the rest.
 import { type Period, periods } from '../../base/calendar.ts'
 import type { JsonObject } from '../../base/json.ts'
+import { countedByFields, identifierOf, policyOf } from '../counted-by.ts'
 import { counterTable } from '../counter-table.ts'
 import { faultOfLimits, limitFields, limitsOf } from '../limits.ts'
 import { type Ask, definePlugin, type Limits, type PluginRequest, Refusal, type Tally } from '../plugin.ts'
 import { CountedOnce } from './counted-once.ts'
 
 const metrics = counterTable('ratelimiting_metrics')
-
-const policies = ['local', 'cluster'] as const
-type Policy = (typeof policies)[number]
-
-/** Who has none of one is told by the next. */
-const subjects = ['consumer', 'credential', 'ip'] as const
-type Subject = (typeof subjects)[number]
 
 export const rateLimiting = definePlugin({
   name: 'rate-limiting',
@@ -30,16 +24,7 @@ export const rateLimiting = definePlugin({
       default: false,
       help: 'let requests through uncounted when they cannot be counted',
     },
-    policy: {
-      type: 'string',
-      enum: policies,
-      help: 'who counts together: all nodes (cluster, also when absent) or each node for itself (local)',
-    },
-    limit_by: {
-      type: 'string',
-      enum: subjects,
-      help: 'whose requests are counted together; the consumer’s when absent',
-    },
+    ...countedByFields,
   },
   checkConfig: faultOfLimits,
   example: { minute: 60 },
@@ -58,7 +43,7 @@ export const rateLimiting = definePlugin({
         const fail = (error: unknown): undefined => {
           if (config.continue_on_error !== true) throw error
         }
-        const tally = once.take(request, (config.policy ?? 'cluster') as Policy, ask)
+        const tally = once.take(request, policyOf(config), ask)
         return tally instanceof Promise ? tally.then(judge, fail) : judge(tally)
       },
       headers({ headers }, _config, request) {
@@ -78,15 +63,10 @@ function askOf(request: PluginRequest, config: JsonObject): Ask {
   return {
     table: metrics.entity.name,
     api: String(request.api.id),
-    identifier: identifierOf(request, (config.limit_by ?? 'consumer') as Subject),
+    identifier: identifierOf(request, config),
     limits: limitsOf(config),
     ahead: config.async === true,
   }
-}
-
-function identifierOf({ consumer, credential, clientAddress }: PluginRequest, limitBy: Subject): string {
-  const ids = [consumer?.id, credential?.id, clientAddress].slice(subjects.indexOf(limitBy))
-  return String(ids.find((id) => typeof id === 'string'))
 }
 
 /** Asked of each limit although the tally says it: the limits may have changed since. */

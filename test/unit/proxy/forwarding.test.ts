@@ -7,7 +7,8 @@ import {
   upstreamResponseHeaders,
 } from '../../../src/proxy/forwarding.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
-import type { Incoming, ProxyRequest } from '../../../src/proxy/request.ts'
+import type { ProxyRequest } from '../../../src/proxy/proxy-request.ts'
+import type { Incoming } from '../../../src/proxy/request.ts'
 import type { Match } from '../../../src/proxy/router.ts'
 
 function opened(raw: string[], match: Partial<Match> = {}, api: Row = {}): ProxyRequest {
