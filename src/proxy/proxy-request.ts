@@ -68,7 +68,6 @@ export class ProxyRequest implements PluginRequest {
   setBody(body: Uint8Array): void {
     this.#newBody = Buffer.from(body)
     this.headers.set('Content-Length', String(body.length))
-    this.headers.remove('trailer')
   }
 
   /** What goes upstream. Asked for once. */

@@ -126,6 +126,25 @@ describe('a body that a plugin sees whole', () => {
       expect(seen(await post(Buffer.alloc(1_000_000))).body).equal('other')
     })
 
+    it('may be replaced when only its beginning was seen, and the connection goes on', async () => {
+      first = {
+        async access(request) {
+          await request.readBody(10).catch(() => {})
+          request.setBody(Buffer.from('other'))
+          return undefined
+        },
+      }
+      const body = 'x'.repeat(50_000)
+      const frame = chunked(body, body)
+      const socket = await connect(gateway.port)
+      const head = 'POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n'
+      const request = (end: string) => socket.write(`${head}${end}\r\n${frame}0\r\n\r\n`)
+      request('')
+      request('Connection: close\r\n')
+      const replies = (await socket.toArray()).join('')
+      expect(replies.match(/"body":"other"/g)).length(2)
+    })
+
     it('is refused when it is larger than may be held, announced or not, before anything goes upstream', async () => {
       first = reads()
       const asked = upstream.requests

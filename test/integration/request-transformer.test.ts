@@ -96,8 +96,10 @@ describe('request-transformer', () => {
 
     it('takes a part of a multipart form away, and leaves the others [contract 398]', async () => {
       configure({ remove: { body: ['toremove'] } })
-      const body = partsOf({ toremove: 'yes', kept: 'no\r\n--xyzzy\r\n' })
-      expect(await bodyOf(multipart, body)).equal(partsOf({ kept: 'no\r\n--xyzzy\r\n' }))
+      // Within it, a line that only begins like a boundary.
+      const kept = 'no\r\n--xyzzy\r\nContent-Disposition: form-data; name="toremove"\r\n\r\nx'
+      const body = partsOf({ toremove: 'yes', kept })
+      expect(await bodyOf(multipart, body)).equal(partsOf({ kept }))
     })
 
     it('takes a parameter of the query string away, and leaves the others byte for byte [contract 399]', async () => {

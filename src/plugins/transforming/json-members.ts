@@ -102,6 +102,6 @@ function memberOf(text: string): Member {
 /** Where the string that begins at `start` has its last quote. */
 function endOfString(text: string, start: number): number {
   let i = start + 1
-  while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1
+  while (i < text.length && text[i] !== '"') i += text[i] === '\\' ? 2 : 1
   return i
 }
