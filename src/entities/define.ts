@@ -33,8 +33,9 @@ export interface Field {
   /** Never shown in logs, nor in events shown to people. */
   readonly secret?: boolean
   /**
-   * What is stored in the place of a text, e.g. the hash of a password. Takes its time, off this thread. Not asked for
-   * the very text that is stored: who sends a row back as it was shown changes nothing.
+   * Of an attribute of an entity, not within a table: what is stored in the place of a text, e.g. the hash of a password.
+   * Takes its time, off this thread. The very text that is stored is left as it is: who sends a row back as it was shown
+   * changes nothing.
    */
   readonly seal?: (text: string, random: Random) => Promise<string>
   /** The collection that an id points into; the database holds the foreign key. */

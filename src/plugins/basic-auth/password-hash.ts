@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import type { Random } from '../../base/random.ts'
 
 /**
- * What OWASP's Password Storage Cheat Sheet asks for at least: some 20 ms of a core and 19 MiB for one. More makes
+ * What OWASP's Password Storage Cheat Sheet asks for at least: some 30 ms of a core and 19 MiB for one. More makes
  * guessing costlier for whoever has the table, and first uses slower.
  */
 const today = { memory: 19_456, passes: 2, parallelism: 1 }

@@ -13,7 +13,7 @@ import { Renewal } from './renewal.ts'
  */
 const atOnce = 1
 
-/** Requests of a thread that wait for one. The last of them waits some 5 s; more are told to come again. */
+/** Requests of a thread that wait for one. The last of them waits some 8 s; more are told to come again. */
 const waitersMax = 250
 
 /** Answers that a thread remembers, some 200 bytes each. */
