@@ -191,9 +191,11 @@ export class Datastore {
 
   /** Another server takes over, which never had what came after `position`. */
   loseTail(position: Position): void {
-    const lost = this.#history.findIndex((state) => state.position > position)
+    // Its newest event is there, whatever was pruned.
+    const least = (this.#events[0] as LogEvent).position
+    const lost = this.#history.findIndex((state) => state.position > Math.max(position, least))
     if (lost < 0) return
-    this.#history = this.#history.slice(0, Math.max(1, lost))
+    this.#history = this.#history.slice(0, lost)
     this.#events = this.#events.filter(({ position: at }) => at <= this.head.position)
     this.#nodes = this.#nodesAt.get(this.head) ?? new Map()
   }

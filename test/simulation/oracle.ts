@@ -105,7 +105,10 @@ export class Oracle {
 
   /** A read of its was carried out. */
   readBy(node: SimulatedNode, key: string, state: State): void {
-    this.#recordOf(node).reads.set(key, state)
+    const { reads } = this.#recordOf(node)
+    const before = reads.get(key)
+    // A replica that is behind takes nothing back.
+    if (!before || state.position > before.position || !isAtOrAfter(before, state)) reads.set(key, state)
   }
 
   listens(node: SimulatedNode, isListening: boolean): void {

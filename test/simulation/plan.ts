@@ -76,7 +76,7 @@ function settingsOf(random: Random, isRefusing: boolean): NodeSettings {
     maxStalenessMs: isRefusing ? pick(random, [2000, 3000, 5000]) : pick(random, [undefined, 3000]),
     onStale: isRefusing ? 'refuse' : 'serve',
     ttlSeconds: 60,
-    cacheBytes: pick(random, [1_000_000, 1_000_000, 8_000]),
+    cacheBytes: pick(random, [1_000_000, 1_000_000, 8_000, 4_000]),
     minPositionWaitMs: pick(random, [1000, 200]),
     keepEvents: pick(random, [1_000_000, 30]),
   }

@@ -72,6 +72,7 @@ export class Workload {
     const write = this.#writeOf(kind, node.agent.store, datastore.head.tables, draws)
     if (!write) return
     trace.say(node.label, `is asked to ${kind}`)
+    this.#lookMeanwhile()
     void this.#carryOut(node, kind, write, waits ? 10_000 : 0)
   }
 
@@ -112,6 +113,17 @@ export class Workload {
       trace.say(node.label, `fails to ${kind}`, { code })
       marks.note(`write: ${code}`)
       oracle.refused(code)
+    }
+  }
+
+  /** Asks anywhere for anything while the change is on its way: what is read then is overtaken by it. */
+  #lookMeanwhile(): void {
+    const { scheduler, chance } = this.#world
+    for (let i = 0; i < 4; i++) {
+      scheduler.after(25 * chance.requests.fraction(), () => {
+        const node = this.#world.running(chance.requests.fraction())
+        if (node?.serves()) this.#world.ask(node, i, this.question())
+      })
     }
   }
 
