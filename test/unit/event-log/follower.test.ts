@@ -322,6 +322,24 @@ describe('event-log/follower', () => {
       await until(() => follower.applied().digest === log.at(1).digest)
     })
 
+    it('holds what it has applied, and nothing of a history that was lost, whatever is at its position now', async () => {
+      const { log, follower, subscriber } = await following()
+      const lost = log.append('update')
+      await follower.reach(2, 1000)
+      expect(follower.holds(lost)).to.equal(true)
+      expect(follower.holds({ position: 3, digest: lost.digest })).to.equal(false)
+      log.cut(2)
+      const other = log.append('delete')
+      const loaded = log.append('create')
+      follower.observe(follower.applied(), other)
+      await until(() => follower.applied().position === 3)
+      expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+      expect([lost, other, loaded].map((stamp) => follower.holds(stamp))).to.deep.equal([false, false, true])
+      const next = log.append('update')
+      await follower.reach(4, 1000)
+      expect(follower.holds(next)).to.equal(true)
+    })
+
     it('ignores a lower head that was only late', async () => {
       const { log, follower, subscriber } = await following()
       const sentAt = follower.applied()
