@@ -212,7 +212,9 @@ export class Datastore {
     for (const change of list) {
       const position = (this.#events.at(-1) as LogEvent).position + 1
       const operation: Operation = change.old === null ? 'create' : change.new === null ? 'delete' : 'update'
-      const body = JSON.stringify({ at: this.now(), ...change, operation, actor, schema: 1 })
+      // As Postgres prints it, where somebody looks.
+      const rest = JSON.stringify({ ...change, operation, actor, schema: 1 })
+      const body = `{"at": ${this.now()}, ${rest.slice(1)}`
       digest = eventDigest(digest, position, body)
       this.#events.push({ position, first, digest, body })
     }

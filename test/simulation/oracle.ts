@@ -132,6 +132,10 @@ export class Oracle {
       const what = `${node.label} answered ${question.path} with ${question.key}: ${answer}`
       if (answer === '503') return this.#unanswered(worker, record, question, from, what)
       const states = record.states.slice(from)
+      if (states.length > 1) this.#world.marks.note('request: met several positions')
+      if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
+        this.#world.marks.note('request: waited for a position')
+      }
       const fitting = states.filter((state) => answerAt(state, question) === answer)
       if (fitting.length === 0) {
         const wanted = states.map((state) => `${answerAt(state, question)} at ${state.position}`)

@@ -20,6 +20,7 @@ export const operationWeights = {
   'point api elsewhere': 6,
   'delete api': 2,
   'guard api': 3,
+  'number requests': 3,
   'open api': 2,
   'create consumer': 3,
   'delete consumer': 1,
@@ -165,6 +166,8 @@ export class Workload {
         return remove(place, api)
       case 'guard api':
         return place && insert(plugin, guard(place))
+      case 'number requests':
+        return place && insert(plugin, numbering(place))
       case 'open api':
         return remove(any(plugin), plugin)
       case 'create consumer':
@@ -203,6 +206,11 @@ function upstream(revision: number): Row {
 
 function apiRow(path: string, revision: number): Row {
   return { name: path.slice(1), request_path: path, ...upstream(revision) }
+}
+
+function numbering({ id }: Row): Row {
+  const config = { header_name: 'X-Number', generator: 'uuid#counter', echo_downstream: false }
+  return { name: 'correlation-id', api_id: id as string, config }
 }
 
 function guard({ id }: Row): Row {

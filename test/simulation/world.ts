@@ -272,7 +272,9 @@ export class World {
     this.marks.note('member: accused', membership?.accusations)
     this.marks.note('member: refuted', membership?.refutations)
     for (const [why, times] of Object.entries(renewals)) this.marks.note(`renewed: ${why}`, times)
-    this.marks.note('fill: refused by its floor', agent.catalog.counters.refusedByFloor)
+    const { refusedByFloor, evictions } = agent.catalog.counters
+    this.marks.note('fill: refused by its floor', refusedByFloor)
+    this.marks.note('entry: evicted', evictions)
   }
 
   #loggerOf(label: string, node: () => SimulatedNode): Logger {
