@@ -170,12 +170,21 @@ export const mutations: readonly Mutation[] = [
     'void this.#proveProjection()',
     '',
   ),
-  one(
-    'a heartbeat that finds its life over goes on',
-    'src/cluster/delivery/heartbeat.ts',
-    "else if (holding !== 'held') await this.#renew(holding)",
-    '',
-  ),
+  {
+    mistake: 'a node that was forced out goes on',
+    edits: [
+      {
+        file: 'src/cluster/delivery/heartbeat.ts',
+        from: "else if (holding !== 'held') await this.#renew(holding)",
+        to: '',
+      },
+      {
+        file: 'src/cluster/cluster.ts',
+        from: '(certain ? this.#heartbeat?.expire() : this.#heartbeat?.hurry())',
+        to: 'certain && this.#heartbeat?.hurry()',
+      },
+    ],
+  },
   one(
     'who has lost the name keeps it',
     'src/cluster/membership/registration.ts',
@@ -189,9 +198,9 @@ export const mutations: readonly Mutation[] = [
     '',
   ),
   one(
-    'a node that lost its connections does not dial again',
-    'src/cluster/membership/redials.ts',
-    'this.#redials.set(name, { attempt: attempt + 1, nextAt })',
-    'this.#redials.set(name, { attempt: attempt + 1, nextAt: nextAt + 3_600_000 })',
+    'a connection that was lost is not made again',
+    members,
+    'return this.#act(now, () => this.#wantConnection(name, now))',
+    'return this.#act(now, () => undefined)',
   ),
 ]

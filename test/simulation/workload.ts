@@ -73,7 +73,7 @@ export class Workload {
     const write = this.#writeOf(kind, node.agent.store, datastore.head.tables, draws)
     if (!write) return
     trace.say(node.label, `is asked to ${kind}`)
-    this.#lookMeanwhile()
+    this.lookMeanwhile(writeMs)
     void this.#carryOut(node, kind, write, waits ? 10_000 : 0)
   }
 
@@ -118,10 +118,10 @@ export class Workload {
   }
 
   /** Asks anywhere for anything while the change is on its way: what is read then is overtaken by it. */
-  #lookMeanwhile(): void {
+  lookMeanwhile(forMs: number): void {
     const { scheduler, chance } = this.#world
     for (let i = 0; i < 4; i++) {
-      scheduler.after(25 * chance.requests.fraction(), () => {
+      scheduler.after(forMs * chance.requests.fraction(), () => {
         const node = this.#world.running(chance.requests.fraction())
         if (node?.serves()) this.#world.ask(node, i, this.question())
       })
@@ -198,6 +198,8 @@ export class Workload {
   }
 }
 
+/** What a write takes, about. */
+const writeMs = 25
 const actor = 'simulation'
 
 function upstream(revision: number): Row {
