@@ -73,12 +73,17 @@ export const mutations: readonly Mutation[] = [
     'if (view.position < least) throw new PositionNotReached(least)',
     '',
   ),
-  one(
-    'a stale node that is to refuse answers',
-    'src/proxy/admission.ts',
-    'if (!this.isFresh()) throw new NotFresh()',
-    '',
-  ),
+  {
+    mistake: 'a stale node that is to refuse answers',
+    edits: [
+      {
+        file: 'src/proxy/admission.ts',
+        from: 'if (!this.isFresh()) throw new NotFresh()',
+        to: 'if (this.#parts === undefined) throw new NotFresh()',
+      },
+      { file: 'src/proxy/resolver.ts', from: 'if (!admission.isFresh()) return false', to: '' },
+    ],
+  },
   one(
     'nothing is pulled once the listener is back',
     'src/event-log/listener.ts',

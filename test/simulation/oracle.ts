@@ -125,7 +125,10 @@ export class Oracle {
   }
 
   listens(node: SimulatedNode, isListening: boolean): void {
-    this.#recordOf(node).listensSinceMs = isListening ? this.#world.scheduler.now : undefined
+    const { scheduler, datastore } = this.#world
+    this.#recordOf(node).listensSinceMs = isListening ? scheduler.now : undefined
+    // What it has not heard of it asks for now.
+    if (isListening) this.#expect(datastore.head, () => (node.serves() ? [node] : []), scheduler.now)
   }
 
   begunToServe(node: SimulatedNode): void {
@@ -247,13 +250,17 @@ export class Oracle {
   }
 
   #committed(state: State): void {
-    const { scheduler, nodes } = this.#world
-    const expected = nodes.filter((node) => this.#hears(node, state.at))
+    const expected = this.#world.nodes.filter((node) => this.#hears(node, state.at))
+    this.#expect(state, () => expected, state.at)
+  }
+
+  /** These nodes are to have a state soon, if they have listened since, and nothing keeps them from it. */
+  #expect(state: State, nodes: () => readonly SimulatedNode[], sinceMs: number): void {
     const histories = this.#historiesLost
-    scheduler.after(spreadMs, () => {
+    this.#world.scheduler.after(spreadMs, () => {
       if (histories !== this.#historiesLost) return
-      for (const node of expected) {
-        if (!node.serves() || !this.#hears(node, state.at)) continue
+      for (const node of nodes()) {
+        if (!node.serves() || !this.#hears(node, sinceMs)) continue
         const last = this.#recordOf(node).states.at(-1)
         if (!last || isAtOrAfter(last, state)) continue
         this.fail(
@@ -270,7 +277,7 @@ export class Oracle {
     return (
       node.serves() &&
       listensSinceMs !== undefined &&
-      listensSinceMs < atMs &&
+      listensSinceMs <= atMs &&
       !this.#world.isDisturbed(node.host)
     )
   }
