@@ -279,13 +279,12 @@ export class Follower {
     if (page.kind === 'jump') this.#loadReason = page.reason
     else if (page.kind === 'other-history' || !continues(from, page.events))
       this.#loadReason = 'other-history'
-    // What was offered while the page was on its way is applied already.
-    else
-      this.#apply(
-        page.events.filter(({ position }) => position > this.#applied.position),
-        page.more,
-        page.path ?? path,
-      )
+    else {
+      // What was offered while the page was on its way is applied already, and may be what the log has lost since.
+      const news = page.events.filter(({ position }) => position > this.#applied.position)
+      if (this.#applied !== from && !continues(this.#applied, news)) this.#loadReason = 'other-history'
+      else this.#apply(news, page.more, page.path ?? path)
+    }
     return this.#loadReason === undefined
   }
 

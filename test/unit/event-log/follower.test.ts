@@ -95,6 +95,25 @@ describe('event-log/follower', () => {
       expect(subscriber.loads).to.deep.equal(['start'])
     })
 
+    it('loads anew when a pull that was under way brings another history than what was offered meanwhile', async () => {
+      const { log, subscriber, follower } = await following()
+      const lost = log.append('update')
+      const pushed = log.events.slice(2)
+      log.cut(2)
+      const sent = Promise.withResolvers<void>()
+      const head = log.append('delete', 'delete')
+      log.delay = () => sent.promise
+      follower.nudge()
+      await until(() => log.reads > 1)
+      expect(follower.offer(pushed)).to.equal('applied')
+      expect(follower.applied()).to.deep.equal(lost)
+      log.delay = () => {}
+      sent.resolve()
+      await until(() => follower.applied().digest === head.digest)
+      expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+      expect(subscriber.positions()).to.deep.equal([2])
+    })
+
     it('loads anew at a reset among them', async () => {
       const { log, subscriber, follower } = await following()
       log.append('reset')
