@@ -63,6 +63,8 @@ export class Follower {
   readonly #ahead = new Map<Position, string>()
   /** Digests at the ends of the transactions that were applied last. */
   readonly #past = new Map<Position, string>()
+  /** Where the last load of another history was: up to there nothing is known of the one before. */
+  #foreignUpTo: Position = -1
   readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
   readonly #caughtUp = Promise.withResolvers<void>()
   readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
@@ -91,6 +93,17 @@ export class Follower {
   /** The digest at the end of a transaction that was applied not long ago; undefined for what is older. */
   digestAt(position: Position): string | undefined {
     return this.#past.get(position)
+  }
+
+  /**
+   * Whether the transaction that ends at `stamp` is in what is applied. False as well where that can't be told any more:
+   * another history was loaded since, beyond that position.
+   */
+  holds({ position, digest }: Stamp): boolean {
+    const [oldest = Number.POSITIVE_INFINITY] = this.#past.keys()
+    // From there on, the ends of all transactions are remembered.
+    if (position >= oldest) return this.#past.get(position) === digest
+    return position <= this.#applied.position && position > this.#foreignUpTo
   }
 
   counts(): FollowerCounts {
@@ -237,6 +250,7 @@ export class Follower {
       this.#pullWanted = true
       this.#ahead.clear()
       this.#past.clear()
+      if (reason === 'other-history') this.#foreignUpTo = stamp.position
       this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
       this.#advance(stamp)
       this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })
@@ -265,13 +279,12 @@ export class Follower {
     if (page.kind === 'jump') this.#loadReason = page.reason
     else if (page.kind === 'other-history' || !continues(from, page.events))
       this.#loadReason = 'other-history'
-    // What was offered while the page was on its way is applied already.
-    else
-      this.#apply(
-        page.events.filter(({ position }) => position > this.#applied.position),
-        page.more,
-        page.path ?? path,
-      )
+    else {
+      // What was offered while the page was on its way is applied already, and may be what the log has lost since.
+      const news = page.events.filter(({ position }) => position > this.#applied.position)
+      if (this.#applied !== from && !continues(this.#applied, news)) this.#loadReason = 'other-history'
+      else this.#apply(news, page.more, page.path ?? path)
+    }
     return this.#loadReason === undefined
   }
 

@@ -70,6 +70,7 @@ export class Agent {
         reach: (position, limitMs, path) => this.#follower.reach(position, limitMs, path),
         nudge: (position) => this.#follower.nudge(position),
         digestAt: (position) => this.#follower.digestAt(position),
+        holds: (stamp) => this.#follower.holds(stamp),
       },
       isAway: () => this.#pull.isAway(),
       verify: (limitMs) => this.catalog.audit(limitMs),

@@ -191,9 +191,11 @@ export class Datastore {
 
   /** Another server takes over, which never had what came after `position`. */
   loseTail(position: Position): void {
-    const lost = this.#history.findIndex((state) => state.position > position)
+    // Its newest event is there, whatever was pruned.
+    const least = (this.#events[0] as LogEvent).position
+    const lost = this.#history.findIndex((state) => state.position > Math.max(position, least))
     if (lost < 0) return
-    this.#history = this.#history.slice(0, Math.max(1, lost))
+    this.#history = this.#history.slice(0, lost)
     this.#events = this.#events.filter(({ position: at }) => at <= this.head.position)
     this.#nodes = this.#nodesAt.get(this.head) ?? new Map()
   }
@@ -210,7 +212,9 @@ export class Datastore {
     for (const change of list) {
       const position = (this.#events.at(-1) as LogEvent).position + 1
       const operation: Operation = change.old === null ? 'create' : change.new === null ? 'delete' : 'update'
-      const body = JSON.stringify({ at: this.now(), ...change, operation, actor, schema: 1 })
+      // As Postgres prints it, where somebody looks.
+      const rest = JSON.stringify({ ...change, operation, actor, schema: 1 })
+      const body = `{"at": ${this.now()}, ${rest.slice(1)}`
       digest = eventDigest(digest, position, body)
       this.#events.push({ position, first, digest, body })
     }

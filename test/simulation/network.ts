@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream'
 import { type Address, formatAddress } from '../../src/base/address.ts'
 import type { Random } from '../../src/base/random.ts'
 import type { Process } from './process.ts'
-import type { Appointment, Scheduler } from './scheduler.ts'
+import type { Appointment } from './queue.ts'
+import type { Scheduler } from './scheduler.ts'
 
 /** One way, in ms; one message in a hundred takes ten times as long. */
 const latencyMs = { least: 0.1, most: 2 } as const

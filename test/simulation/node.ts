@@ -12,6 +12,7 @@ import type { Timing } from '../../src/cluster/membership/profile.ts'
 import { Mesh } from '../../src/cluster/transport/mesh.ts'
 import { coreEntities } from '../../src/entities/entities.ts'
 import { Agent } from '../../src/node/agent.ts'
+import { correlationId } from '../../src/plugins/correlation-id/correlation-id.ts'
 import { keyAuth } from '../../src/plugins/key-auth/key-auth.ts'
 import { Counters, counterCount } from '../../src/proxy/counters.ts'
 import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
@@ -57,6 +58,7 @@ export interface SimulatedNodeOptions {
 }
 
 const listenPort = 7946
+const plugins = [correlationId, keyAuth]
 
 /** More than any seed makes. */
 const filterKeysMax = 10_000
@@ -190,7 +192,7 @@ export class SimulatedNode {
     })
     await catalog.ready
     const gateway = createProxy({
-      ...{ catalog, router, plugins: [keyAuth], outbound: upstreams, trustedIps: [], minPositionWaitMs },
+      ...{ catalog, router, plugins, outbound: upstreams, trustedIps: [], minPositionWaitMs },
       // What no plugin of a simulation asks for.
       host: { logger, clock, random, counters: new Counters() as never, writer: {} as never },
       freshness: this.#deadline && new Deadline(this.#deadline, clock),

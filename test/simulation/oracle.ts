@@ -43,6 +43,8 @@ interface Record {
   joined: { readonly state: State; readonly atMs: number } | undefined
   /** What was true when its last read of a key, or of the table of APIs, was carried out. */
   readonly reads: Map<string, State>
+  /** How often it began to load everything. */
+  loads: number
   /** Since when it hears notifications; undefined when it does not. */
   listensSinceMs: number | undefined
 }
@@ -61,8 +63,11 @@ export class Oracle {
   readonly #records = new Map<SimulatedNode, Record>()
   /** The newest write that was answered complete, when all nodes refuse, and when. */
   #complete: { readonly state: State; readonly atMs: number } | undefined
-  /** What each worker could answer when its node was at the last of so many states. */
-  readonly #answerable = new WeakMap<object, Map<string, number>>()
+  /** What each worker has answered: the last of how many states its node was at, after how many loads. */
+  readonly #answerable = new WeakMap<
+    object,
+    Map<string, { readonly states: number; readonly loads: number }>
+  >()
   #historiesLost = 0
 
   constructor(world: World) {
@@ -85,7 +90,7 @@ export class Oracle {
 
   watch(node: SimulatedNode): void {
     const record: Record = {
-      ...{ states: [], lives: [], joined: undefined, reads: new Map() },
+      ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
       listensSinceMs: undefined,
     }
     this.#records.set(node, record)
@@ -95,22 +100,36 @@ export class Oracle {
     })
   }
 
-  /** C9: it registered, or said that it did anew. */
-  registered(node: SimulatedNode, name: string, life: Position): void {
+  /** It registered, or said that it did anew, and why. */
+  registered(node: SimulatedNode, name: string, life: Position, why?: string): void {
     const { lives } = this.#recordOf(node)
+    if (why === 'taken' && lives.at(-1)?.name === name) {
+      this.fail('C5', `${node.label} found its name taken, and took it back`)
+    }
     const now = this.#world.scheduler.now
     const last = lives.at(-1)
     if (last) last.toMs = now
     lives.push({ name, life, fromMs: now, toMs: Number.POSITIVE_INFINITY })
   }
 
+  /** It deletes all that it knows, to load it anew. */
+  forgets(node: SimulatedNode): void {
+    this.#recordOf(node).loads++
+  }
+
   /** A read of its was carried out. */
   readBy(node: SimulatedNode, key: string, state: State): void {
-    this.#recordOf(node).reads.set(key, state)
+    const { reads } = this.#recordOf(node)
+    const before = reads.get(key)
+    // A replica that is behind takes nothing back.
+    if (!before || state.position > before.position || !isAtOrAfter(before, state)) reads.set(key, state)
   }
 
   listens(node: SimulatedNode, isListening: boolean): void {
-    this.#recordOf(node).listensSinceMs = isListening ? this.#world.scheduler.now : undefined
+    const { scheduler, datastore } = this.#world
+    this.#recordOf(node).listensSinceMs = isListening ? scheduler.now : undefined
+    // What it has not heard of it asks for now.
+    if (isListening) this.#expect(datastore.head, () => (node.serves() ? [node] : []), scheduler.now)
   }
 
   begunToServe(node: SimulatedNode): void {
@@ -128,8 +147,12 @@ export class Oracle {
     const complete = this.#complete
     return (answer) => {
       const what = `${node.label} answered ${question.path} with ${question.key}: ${answer}`
-      if (answer === '503') return this.#unanswered(worker, record, question, from, what)
+      if (answer === '503') return this.#unanswered(worker, record, question, what)
       const states = record.states.slice(from)
+      if (states.length > 1) this.#world.marks.note('request: met several positions')
+      if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
+        this.#world.marks.note('request: waited for a position')
+      }
       const fitting = states.filter((state) => answerAt(state, question) === answer)
       if (fitting.length === 0) {
         const wanted = states.map((state) => `${answerAt(state, question)} at ${state.position}`)
@@ -138,7 +161,7 @@ export class Oracle {
       this.#checkMinimum(question, fitting, what)
       this.#checkRefusal(complete, startMs, fitting, what)
       this.#checkPurge(node, record, question, states, startMs, what)
-      if (states.length === 1) this.#remember(worker, question, record.states.length)
+      if (states.length === 1) this.#remember(worker, question, record)
     }
   }
 
@@ -228,13 +251,17 @@ export class Oracle {
   }
 
   #committed(state: State): void {
-    const { scheduler, nodes } = this.#world
-    const expected = nodes.filter((node) => this.#hears(node, state.at))
+    const expected = this.#world.nodes.filter((node) => this.#hears(node, state.at))
+    this.#expect(state, () => expected, state.at)
+  }
+
+  /** These nodes are to have a state soon, if they have listened since, and nothing keeps them from it. */
+  #expect(state: State, nodes: () => readonly SimulatedNode[], sinceMs: number): void {
     const histories = this.#historiesLost
-    scheduler.after(spreadMs, () => {
+    this.#world.scheduler.after(spreadMs, () => {
       if (histories !== this.#historiesLost) return
-      for (const node of expected) {
-        if (!node.serves() || !this.#hears(node, state.at)) continue
+      for (const node of nodes()) {
+        if (!node.serves() || !this.#hears(node, sinceMs)) continue
         const last = this.#recordOf(node).states.at(-1)
         if (!last || isAtOrAfter(last, state)) continue
         this.fail(
@@ -251,7 +278,7 @@ export class Oracle {
     return (
       node.serves() &&
       listensSinceMs !== undefined &&
-      listensSinceMs < atMs &&
+      listensSinceMs <= atMs &&
       !this.#world.isDisturbed(node.host)
     )
   }
@@ -344,23 +371,27 @@ export class Oracle {
     this.#complete = { state, atMs: scheduler.now }
   }
 
-  #remember(worker: object, { path, key }: Question, states: number): void {
-    const answerable = this.#answerable.get(worker) ?? new Map<string, number>()
+  #remember(worker: object, { path, key }: Question, { states, loads }: Record): void {
+    const answerable = this.#answerable.get(worker) ?? new Map()
     this.#answerable.set(worker, answerable)
-    answerable.set(`${path} ${key}`, states)
+    answerable.set(`${path} ${key}`, { states: states.length, loads })
   }
 
-  #unanswered(worker: object, record: Record, question: Question, from: number, what: string): undefined {
+  #unanswered(worker: object, record: Record, question: Question, what: string): undefined {
     const { marks, plan } = this.#world
     marks.note('request: 503')
     const { onStale, cacheBytes } = plan.settings
     if (question.minPosition !== undefined || onStale === 'refuse') return
     if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
     if (cacheBytes < 100_000 || plan.faults.some(({ kind }) => kind === 'datastore errors')) return
-    const states = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
-    if (states === record.states.length && from === states - 1) {
-      this.fail('C7', `${what}; it was answered before, and nothing has changed since`)
-    }
+    const before = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
+    const state = record.states.at(-1)
+    if (!before || !state || before.loads !== record.loads) return
+    const touched = record.states.slice(before.states).flatMap((later) => [...this.#touched(later)])
+    const keys = keysFor(state, question)
+    const keysThen = keysFor(record.states[before.states - 1] as State, question)
+    if (keys.join() !== keysThen.join() || keys.some((key) => touched.includes(key))) return
+    this.fail('C7', `${what}; it was answered before, and nothing of it has changed since`)
   }
 
   /** C3: what the node holds under a key is what is true at what it has applied, or, read later, after it. */

@@ -76,7 +76,7 @@ function settingsOf(random: Random, isRefusing: boolean): NodeSettings {
     maxStalenessMs: isRefusing ? pick(random, [2000, 3000, 5000]) : pick(random, [undefined, 3000]),
     onStale: isRefusing ? 'refuse' : 'serve',
     ttlSeconds: 60,
-    cacheBytes: pick(random, [1_000_000, 1_000_000, 8_000]),
+    cacheBytes: pick(random, [1_000_000, 1_000_000, 8_000, 4_000]),
     minPositionWaitMs: pick(random, [1000, 200]),
     keepEvents: pick(random, [1_000_000, 30]),
   }
@@ -97,12 +97,17 @@ function someFaults(random: Random, isRefusing: boolean): FaultKind[] {
 function faultsOf(random: Random, kinds: readonly FaultKind[], unrestMs: number): Fault[] {
   if (kinds.length === 0) return []
   const count = 1 + whole(random, Math.ceil(unrestMs / 900))
+  let beforeMs = warmUpMs
   const faults = Array.from({ length: count }, (_, id) => {
     const kind = pick(random, kinds)
     const [leastMs, mostMs] = faultSpecs[kind].forMs
     // Most are short, since it is their beginning and their end that is of interest.
     const forMs = leastMs + (mostMs - leastMs) * random.fraction() ** 2
-    const atMs = warmUpMs + random.fraction() * unrestMs
+    // Troubles seldom come alone: what one has left undone, the next one meets.
+    const isNext = random.fraction() < 0.35
+    const meantMs = isNext ? beforeMs + 400 * random.fraction() : warmUpMs + random.fraction() * unrestMs
+    const atMs = Math.min(meantMs, warmUpMs + unrestMs)
+    beforeMs = atMs + forMs
     return { id, atMs, forMs, kind, draws: draws(random) }
   })
   return faults.sort((a, b) => a.atMs - b.atMs)

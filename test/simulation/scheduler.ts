@@ -1,18 +1,7 @@
 // Simulated time: what is to happen, in order, and nothing else. Between two happenings everything that was resolved runs
 // to its end, so no code under test ever sees time pass while it has work to do.
 import { setFlagsFromString } from 'node:v8'
-
-/** Something that is to happen. */
-export interface Appointment {
-  cancel(): void
-}
-
-interface Entry extends Appointment {
-  readonly at: number
-  readonly order: number
-  readonly act: () => void
-  isOff: boolean
-}
+import { type Appointment, Queue } from './queue.ts'
 
 /**
  * Runs all microtasks that there are, and those that they make. A turn of the real event loop would do the same for a
@@ -51,19 +40,10 @@ export class Scheduler {
   /** Happenings so far. */
   turns = 0
   #isHalted = false
-  #order = 0
-  /** A binary heap by time; those of one time in the order in which they were added. */
-  readonly #heap: Entry[] = []
+  readonly #queue = new Queue()
 
   at(time: number, act: () => void): Appointment {
-    const entry: Entry = {
-      ...{ at: Math.max(time, this.now), order: this.#order++, act, isOff: false },
-      cancel() {
-        entry.isOff = true
-      },
-    }
-    this.#add(entry)
-    return entry
+    return this.#queue.add(Math.max(time, this.now), act)
   }
 
   after(delayMs: number, act: () => void): Appointment {
@@ -74,10 +54,7 @@ export class Scheduler {
   run(forMs: number): void {
     requireTurn()
     const until = this.now + forMs
-    while (!this.#isHalted && (this.#heap[0]?.at ?? Number.POSITIVE_INFINITY) <= until) {
-      this.#next()
-      drain()
-    }
+    while (!this.#isHalted && this.#next(until)) drain()
     if (!this.#isHalted) this.now = until
   }
 
@@ -98,58 +75,17 @@ export class Scheduler {
 
   /** The next happening alone, for those who await the event loop between any two. */
   step(): void {
-    if (this.#heap.length > 0) this.#next()
+    this.#next(Number.POSITIVE_INFINITY)
   }
 
-  #next(): void {
-    const entry = this.#take() as Entry
-    if (entry.isOff) return
-    this.now = entry.at
+  #next(until: number): boolean {
+    const due = this.#queue.takeBefore(until)
+    if (!due) return false
+    this.now = due.at
     this.turns++
-    entry.act()
+    due.act()
+    return true
   }
-
-  #add(entry: Entry): void {
-    const heap = this.#heap
-    let at = heap.push(entry) - 1
-    for (
-      let parent = (at - 1) >> 1;
-      at > 0 && isBefore(entry, heap[parent] as Entry);
-      parent = (at - 1) >> 1
-    ) {
-      heap[at] = heap[parent] as Entry
-      at = parent
-    }
-    heap[at] = entry
-  }
-
-  #take(): Entry | undefined {
-    const heap = this.#heap
-    const first = heap[0]
-    const last = heap.pop()
-    if (last && heap.length > 0) this.#sink(last)
-    return first
-  }
-
-  /** Puts `entry` where the first one was, and then where it belongs. */
-  #sink(entry: Entry): void {
-    const heap = this.#heap
-    let at = 0
-    for (;;) {
-      const left = 2 * at + 1
-      if (left >= heap.length) break
-      const right = left + 1
-      const least = right < heap.length && isBefore(heap[right] as Entry, heap[left] as Entry) ? right : left
-      if (!isBefore(heap[least] as Entry, entry)) break
-      heap[at] = heap[least] as Entry
-      at = least
-    }
-    heap[at] = entry
-  }
-}
-
-function isBefore(a: Entry, b: Entry): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order)
 }
 
 function requireTurn(): void {

@@ -16,6 +16,7 @@ export const datastoreHost = '10.0.0.200'
 const queryTimeoutMs = 6000
 /** What a statement takes the server. */
 const serviceMs = { least: 0.05, most: 1.5 } as const
+const slowAnswerMs = 40
 const lockTimeoutMs = 4000
 /** A server ends a transaction whose client says nothing for so long. */
 const idleTimeoutMs = 5000
@@ -65,6 +66,11 @@ export class Server {
       untrack()
       this.#subscriptions.delete(end)
     }
+  }
+
+  /** From what a statement sees to its answer's leaving: mostly nothing, now and then long enough for a change to overtake. */
+  answerMs(): number {
+    return this.random.fraction() < 0.15 ? slowAnswerMs * this.random.fraction() : 0
   }
 
   serviceMs(): number {
@@ -189,7 +195,7 @@ export class Session {
     const timer = process.clock.after(queryTimeoutMs, () => finish(() => reject(lost('Query read timeout'))))
     const untrack = this.server.track(() => back.send(() => finish(() => reject(lost('ECONNRESET')))))
     const answer = (settle: () => void) => {
-      back.send(() => finish(settle))
+      scheduler.after(this.server.answerMs(), () => back.send(() => finish(settle)))
     }
     network.pipe(this.#host, datastoreHost).send(() => {
       if (this.server.mode === 'down') {

@@ -1,7 +1,7 @@
 // npm run simulate: runs seeds and says what happened. docs/simulation.md has the rest.
 import { parseArgs } from 'node:util'
 import { type FaultKind, faultKinds } from './faults.ts'
-import { Marks } from './marks.ts'
+import { Marks, soakSeedsMin } from './marks.ts'
 import { type Plan, planOf } from './plan.ts'
 import { countsOf, failureOf, rangesOf } from './report.ts'
 import { runPlan } from './run.ts'
@@ -51,9 +51,13 @@ if (runs > 1) {
   const seconds = (user + system) / 1e6
   process.stdout.write(countsOf(marks))
   const speed = `${(runs / seconds).toFixed(1)} for each second of one core`
+  const { unreached } = marks
+  const isSoak = runs >= soakSeedsMin
+  if (unreached.length > 0) process.stdout.write(`\nnever: ${unreached.join('; ')}\n`)
+  if (isSoak && unreached.length > 0) process.exitCode = 1
   process.stdout.write(`\n${runs} seeds from ${seed}: ${failures} failed; ${speed}\n`)
 }
-process.exitCode = failures > 0 ? 1 : 0
+if (failures > 0) process.exitCode = 1
 
 function faultsNamed(names: string | undefined): readonly FaultKind[] | undefined {
   if (names === undefined) return undefined

@@ -6,20 +6,13 @@ import { chanceFor } from './chance.ts'
 import { Network } from './network.ts'
 import { Process } from './process.ts'
 import { Scheduler } from './scheduler.ts'
+import { stepping } from './stepping.ts'
 import { SimulatedWire } from './wire.ts'
 
 function simulated(): TransportWorld {
   const scheduler = new Scheduler()
   const network = new Network(scheduler, chanceFor(1, 'network'))
   let hosts = 0
-  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-  const until = async (isTrue: () => boolean, claim: string) => {
-    for (let turns = 0; !isTrue(); turns++) {
-      if (turns > 10_000) throw new Error(`never: ${claim}`)
-      scheduler.step()
-      await turn()
-    }
-  }
   return {
     transport(cluster) {
       const process = new Process({ scheduler, random: chanceFor(++hosts, 'process') })
@@ -30,16 +23,7 @@ function simulated(): TransportWorld {
       })
     },
     nowhere: { host: '10.0.0.254', port: 1 },
-    until,
-    async outcome(promise) {
-      let isSettled = false
-      const settle = () => {
-        isSettled = true
-      }
-      promise.then(settle, settle)
-      await until(() => isSettled, 'an outcome')
-      return promise
-    },
+    ...stepping(scheduler),
   }
 }
 

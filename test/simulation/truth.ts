@@ -2,7 +2,7 @@
 import type { Row } from '../../src/base/json.ts'
 import type { State } from './datastore.ts'
 import type { Question } from './request.ts'
-import { rowsOf } from './tables.ts'
+import { rowsOf, type Tables } from './tables.ts'
 
 /** Whether `later` is `earlier`, or came after it in the same history. */
 export function isAtOrAfter(later: State, earlier: State): boolean {
@@ -26,7 +26,7 @@ export function answerAt(state: State, { path, key }: Question): string {
 function decide({ tables }: State, path: string, key: string | undefined): string {
   const [api] = rowsOf(tables, 'apis', { request_path: path })
   if (!api) return '404'
-  const [guard] = rowsOf(tables, 'plugins', { api_id: api.id as string })
+  const guard = guardOf(tables, api)
   const upstream = String(api.upstream_url).replace('http://', '')
   if (!guard) return `200 ${upstream} nobody`
   if (key === undefined) return '401'
@@ -34,12 +34,16 @@ function decide({ tables }: State, path: string, key: string | undefined): strin
   return credential ? `200 ${upstream} ${credential.consumer_id}` : '403'
 }
 
+function guardOf(tables: Tables, { id }: Row): Row | undefined {
+  return rowsOf(tables, 'plugins', { api_id: id as string, name: 'key-auth' })[0]
+}
+
 /** The keys under which what `answerAt` needs is cached. */
 export function keysFor({ tables }: State, { path, key }: Question): string[] {
   const [api] = rowsOf(tables, 'apis', { request_path: path })
   if (!api) return []
   const keys = [`plugins:${api.id}`]
-  const [guard] = rowsOf(tables, 'plugins', { api_id: api.id as string })
+  const guard = guardOf(tables, api)
   if (!guard || key === undefined) return keys
   keys.push(`keyauth_credentials:${key}`)
   const [credential] = rowsOf(tables, 'keyauth_credentials', { key })

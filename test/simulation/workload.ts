@@ -20,6 +20,7 @@ export const operationWeights = {
   'point api elsewhere': 6,
   'delete api': 2,
   'guard api': 3,
+  'number requests': 3,
   'open api': 2,
   'create consumer': 3,
   'delete consumer': 1,
@@ -72,6 +73,7 @@ export class Workload {
     const write = this.#writeOf(kind, node.agent.store, datastore.head.tables, draws)
     if (!write) return
     trace.say(node.label, `is asked to ${kind}`)
+    this.lookMeanwhile(writeMs)
     void this.#carryOut(node, kind, write, waits ? 10_000 : 0)
   }
 
@@ -115,6 +117,17 @@ export class Workload {
     }
   }
 
+  /** Asks anywhere for anything while the change is on its way: what is read then is overtaken by it. */
+  lookMeanwhile(forMs: number): void {
+    const { scheduler, chance } = this.#world
+    for (let i = 0; i < 4; i++) {
+      scheduler.after(forMs * chance.requests.fraction(), () => {
+        const node = this.#world.running(chance.requests.fraction())
+        if (node?.serves()) this.#world.ask(node, i, this.question())
+      })
+    }
+  }
+
   /** Asks everywhere for everything that might be new, right after an answer. */
   #look(isComplete: boolean): void {
     for (const node of this.#world.nodes) {
@@ -153,6 +166,8 @@ export class Workload {
         return remove(place, api)
       case 'guard api':
         return place && insert(plugin, guard(place))
+      case 'number requests':
+        return place && insert(plugin, numbering(place))
       case 'open api':
         return remove(any(plugin), plugin)
       case 'create consumer':
@@ -183,6 +198,8 @@ export class Workload {
   }
 }
 
+/** What a write takes, about. */
+const writeMs = 25
 const actor = 'simulation'
 
 function upstream(revision: number): Row {
@@ -191,6 +208,11 @@ function upstream(revision: number): Row {
 
 function apiRow(path: string, revision: number): Row {
   return { name: path.slice(1), request_path: path, ...upstream(revision) }
+}
+
+function numbering({ id }: Row): Row {
+  const config = { header_name: 'X-Number', generator: 'uuid#counter', echo_downstream: false }
+  return { name: 'correlation-id', api_id: id as string, config }
 }
 
 function guard({ id }: Row): Row {

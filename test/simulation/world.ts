@@ -29,6 +29,8 @@ export interface Outcome {
 const requestGapMs = 30
 /** After a question was put off by a fault, for so long what comes of it may be due to it. */
 const aftermathMs = 8000
+/** From its start to a node's registration, about. */
+const joinMs = 40
 /** A node that could not start is started again. */
 const restartMs = 700
 /** After everything was mended: the slowest of what was under way has ended by then, and all have met again. */
@@ -138,6 +140,8 @@ export class World {
       },
     })
     trace.say(label, 'starts')
+    // It registers soon: what is read until then is to be read again.
+    this.workload.lookMeanwhile(joinMs)
     this.nodes.push(node)
     this.oracle.watch(node)
     node.process.onDeath(() => {
@@ -272,7 +276,9 @@ export class World {
     this.marks.note('member: accused', membership?.accusations)
     this.marks.note('member: refuted', membership?.refutations)
     for (const [why, times] of Object.entries(renewals)) this.marks.note(`renewed: ${why}`, times)
-    this.marks.note('fill: refused by its floor', agent.catalog.counters.refusedByFloor)
+    const { refusedByFloor, evictions } = agent.catalog.counters
+    this.marks.note('fill: refused by its floor', refusedByFloor)
+    this.marks.note('entry: evicted', evictions)
   }
 
   #loggerOf(label: string, node: () => SimulatedNode): Logger {
@@ -281,8 +287,9 @@ export class World {
       this.trace.say(label, sentence, error === undefined ? rest : { ...rest, error: String(error) })
       this.marks.note(`said: ${sentence}`)
       if (sentence === 'registered' || sentence.includes('has registered anew')) {
-        this.oracle.registered(node(), String(rest.name), Number(rest.life))
+        this.oracle.registered(node(), String(rest.name), Number(rest.life), String(rest.why))
       }
+      if (sentence === 'catalog loads') this.oracle.forgets(node())
       if (level === 'error' && !this.#mayFail(sentence)) {
         this.oracle.fail('health', `${label}: ${sentence} ${String(error ?? '')}`)
       }

@@ -14,6 +14,8 @@ export interface Applier {
   reach(position: Position, limitMs: number, path: 'push'): Promise<void>
   /** The digest at the end of a transaction that was applied not long ago. */
   digestAt(position: Position): string | undefined
+  /** Whether what happened at `stamp` is in what is applied, as far as that can be told. */
+  holds(stamp: Stamp): boolean
   applied(): Stamp
 }
 
@@ -99,9 +101,9 @@ export class Push {
     events: readonly LogEvent[],
     limitMs: number,
   ): Promise<Delivered> {
-    const { clock, self, connected, mayAnswer } = this.#parts
+    const { applier, clock, self, connected, mayAnswer } = this.#parts
     const acknowledgements = new Acknowledgements(recipients)
-    acknowledgements.note(self().name, self().life)
+    if (applier.holds(stamp)) acknowledgements.note(self().name, self().life)
     const message = { to: stamp.position, events: fits(events) ? events : [] }
     const deadline = clock.monotonic() + Math.max(limitMs, pullLimitMs)
     const isWorthAWait = (name: string) => mayAnswer(name) || acknowledgements.lapses(name)
@@ -155,7 +157,8 @@ export class Push {
   }
 
   /**
-   * An acknowledgement counts if it is of this node's own history, at the change or after it. That of the change itself
+   * An acknowledgement counts if it is of this node's own history, at the change or after it, and the change is in that
+   * history still: a datastore may have lost it, and may have gone on without it. That of the change itself
    * can be told even if this node has loaded everything anew since, and remembers no digest of what was before.
    * @returns  false when nothing can be said: the other is asked once more, and answers from where it is by then
    */
@@ -170,7 +173,7 @@ export class Push {
     await applier.reach(position, pullLimitMs, 'push')
     const known = position === change.position ? change.digest : applier.digestAt(position)
     if (known === undefined && position > change.position) return false
-    if (position < change.position || known !== digest)
+    if (position < change.position || known !== digest || !applier.holds(change))
       logger.warn('a node acknowledged another history', { member: name, position })
     else if (acknowledgements.note(name, life)) this.#counts.add('acknowledged')
     return true

@@ -1,6 +1,24 @@
+import { expect } from 'chai'
 import { scenario } from './scenario.ts'
 
 describe('in a simulated cluster, a datastore that has lost its newest changes', () => {
+  it('has the change of nobody that it has lost, whatever has come in its place', () =>
+    scenario(3, ({ world, node, change, changePast, strike, run }) => {
+      const { position } = node(3).applied
+      // The writer hears late of what it has written.
+      const slow = world.network.slow('10.0.0.200', '10.0.0.3', 150)
+      const told = change(node(3))
+      world.scheduler.runUntil(() => world.datastore.head.position > position, 500, 1)
+      const end = strike('tail lost', 0)
+      world.scheduler.runUntil(() => told.answer !== undefined, 300, 1)
+      end()
+      changePast(3)
+      run(1500)
+      slow()
+      run(4000)
+      expect(told.answer).to.include({ applied: 0, of: 3 })
+    }))
+
   it('is believed, whatever members still know of the changes that it has lost', async () => {
     // Whether a node meets one that knows of them, before it has found out itself, is a matter of milliseconds.
     for (const downMs of [450, 560]) {

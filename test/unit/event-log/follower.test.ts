@@ -95,6 +95,25 @@ describe('event-log/follower', () => {
       expect(subscriber.loads).to.deep.equal(['start'])
     })
 
+    it('loads anew when a pull that was under way brings another history than what was offered meanwhile', async () => {
+      const { log, subscriber, follower } = await following()
+      const lost = log.append('update')
+      const pushed = log.events.slice(2)
+      log.cut(2)
+      const sent = Promise.withResolvers<void>()
+      const head = log.append('delete', 'delete')
+      log.delay = () => sent.promise
+      follower.nudge()
+      await until(() => log.reads > 1)
+      expect(follower.offer(pushed)).to.equal('applied')
+      expect(follower.applied()).to.deep.equal(lost)
+      log.delay = () => {}
+      sent.resolve()
+      await until(() => follower.applied().digest === head.digest)
+      expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+      expect(subscriber.positions()).to.deep.equal([2])
+    })
+
     it('loads anew at a reset among them', async () => {
       const { log, subscriber, follower } = await following()
       log.append('reset')
@@ -320,6 +339,24 @@ describe('event-log/follower', () => {
       follower.observe(follower.applied(), log.append('delete'))
       await until(() => subscriber.loads.length === 2)
       await until(() => follower.applied().digest === log.at(1).digest)
+    })
+
+    it('holds what it has applied, and nothing of a history that was lost, whatever is at its position now', async () => {
+      const { log, follower, subscriber } = await following()
+      const lost = log.append('update')
+      await follower.reach(2, 1000)
+      expect(follower.holds(lost)).to.equal(true)
+      expect(follower.holds({ position: 3, digest: lost.digest })).to.equal(false)
+      log.cut(2)
+      const other = log.append('delete')
+      const loaded = log.append('create')
+      follower.observe(follower.applied(), other)
+      await until(() => follower.applied().position === 3)
+      expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+      expect([lost, other, loaded].map((stamp) => follower.holds(stamp))).to.deep.equal([false, false, true])
+      const next = log.append('update')
+      await follower.reach(4, 1000)
+      expect(follower.holds(next)).to.equal(true)
     })
 
     it('ignores a lower head that was only late', async () => {

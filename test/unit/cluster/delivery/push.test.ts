@@ -34,6 +34,7 @@ describe('a push', () => {
             [7, digest],
             [9, later],
           ]).get(position),
+        holds: () => true,
         applied: () => ({ position: 9, digest: later }),
       },
       target: (name) => (name === 'other' ? { life: 2, call } : undefined),
@@ -64,10 +65,25 @@ describe('a push', () => {
         offer: () => 'applied',
         reach: async () => {},
         digestAt: (position) => (position === 9 ? later : undefined),
+        holds: () => true,
         applied: () => ({ position: 9, digest: later }),
       },
     })
     expect((await push.deliver(change, [event], 1000)).applied).to.equal(2)
+  })
+
+  it('counts nobody, this node itself included, once the datastore has lost it and gone on', async () => {
+    const { push } = make(acknowledging({ position: 9, digest: later }), {
+      applier: {
+        offer: () => 'applied',
+        reach: async () => {},
+        digestAt: () => later,
+        holds: () => false,
+        applied: () => ({ position: 9, digest: later }),
+      },
+    })
+    const delivered = await push.deliver(change, [event], 60)
+    expect(delivered).to.deep.equal({ applied: 0, of: 2, lagging: ['other', 'self'] })
   })
 
   it('counts none of another history, nor of another life', async () => {

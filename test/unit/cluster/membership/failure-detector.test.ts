@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { FailureDetector, type Finding } from '../../../../src/cluster/membership/failure-detector.ts'
 import { profiles, suspicionTimeoutMs } from '../../../../src/cluster/membership/profile.ts'
-import { seededRandom } from './world.ts'
+import { seededRandom } from '../../../simulation/chance.ts'
 
 const lan = profiles.lan
 const { probeTimeoutMs, probeIntervalMs } = lan

@@ -3,7 +3,7 @@ import type { Rumour } from '../../../../src/cluster/membership/member.ts'
 import { Members, type Step } from '../../../../src/cluster/membership/members.ts'
 import type { MembershipMessage } from '../../../../src/cluster/membership/message.ts'
 import { profiles } from '../../../../src/cluster/membership/profile.ts'
-import { seededRandom } from './world.ts'
+import { seededRandom } from '../../../simulation/chance.ts'
 
 const day = 24 * 3_600_000
 const peer = (name: string, life: number) => ({ name, address: `10.0.0.${life}:7946`, life })

@@ -9,6 +9,8 @@ import {
 } from '../../../../src/cluster/membership/members.ts'
 import { membershipMessage } from '../../../../src/cluster/membership/message.ts'
 import { type Profile, profiles } from '../../../../src/cluster/membership/profile.ts'
+import { seededRandom } from '../../../simulation/chance.ts'
+import { Queue } from '../../../simulation/queue.ts'
 
 export interface WorldOptions {
   readonly seed: number
@@ -397,77 +399,8 @@ export class World {
   }
 }
 
-/** Deliveries by time; those of one time in the order in which they were added. A binary heap. */
-class Queue {
-  readonly #heap: { at: number; order: number; act: () => void }[] = []
-  #order = 0
-
-  add(at: number, act: () => void): void {
-    const heap = this.#heap
-    heap.push({ at, order: this.#order++, act })
-    for (let child = heap.length - 1; child > 0; ) {
-      const parent = (child - 1) >> 1
-      if (!this.#isBefore(child, parent)) break
-      this.#swap(child, parent)
-      child = parent
-    }
-  }
-
-  takeBefore(until: number): { at: number; act: () => void } | undefined {
-    const heap = this.#heap
-    const first = heap[0]
-    if (first === undefined || first.at > until) return undefined
-    const last = heap.pop()
-    if (heap.length > 0 && last) {
-      heap[0] = last
-      this.#sink()
-    }
-    return first
-  }
-
-  #sink(): void {
-    for (let parent = 0; ; ) {
-      const left = 2 * parent + 1
-      if (left >= this.#heap.length) return
-      const least = left + 1 < this.#heap.length && this.#isBefore(left + 1, left) ? left + 1 : left
-      if (!this.#isBefore(least, parent)) return
-      this.#swap(parent, least)
-      parent = least
-    }
-  }
-
-  #isBefore(one: number, other: number): boolean {
-    const a = this.#heap[one]
-    const b = this.#heap[other]
-    if (!a || !b) return false
-    return a.at < b.at || (a.at === b.at && a.order < b.order)
-  }
-
-  #swap(one: number, other: number): void {
-    const moved = this.#heap[one]
-    const replaced = this.#heap[other]
-    if (!moved || !replaced) return
-    this.#heap[one] = replaced
-    this.#heap[other] = moved
-  }
-}
-
 function pair(one: string, other: string): string {
   return one < other ? `${one} ${other}` : `${other} ${one}`
-}
-
-/** mulberry32. */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0
-  const fraction = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  const hex = (bytes: number) =>
-    Array.from({ length: bytes * 2 }, () => Math.floor(fraction() * 16).toString(16)).join('')
-  return { fraction, hex, uuid: () => hex(16) }
 }
 
 /** n nodes that joined one after the other, and agree. */
