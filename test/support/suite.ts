@@ -14,7 +14,7 @@ const jobs: readonly (readonly string[])[] = [
   ['test/unit/**/*.test.ts'],
   ['test/integration/**/*.test.ts'],
   ...systemTests().map((file) => [file]),
-  ['test/model/*.test.ts', 'test/fuzz/*.test.ts'],
+  ['test/model/*.test.ts', 'test/fuzz/*.test.ts', 'test/soak/*.test.ts'],
   ['test/bench/*.test.ts', 'test/*.test.ts'],
 ]
 
