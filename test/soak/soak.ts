@@ -43,7 +43,10 @@ async function soak(durationMs: number): Promise<boolean> {
   try {
     group.upstream.answer = (_, response) => response.end()
     const nodes = []
-    for (let n = 0; n < 3; n++) nodes.push(await group.start({ log: { keep_events: keepEvents } }))
+    const { host, port, user, password, database } = group.database
+    // A machine that is busy with all this takes its time to connect.
+    const postgres = { host, port, user, password, database, connect_timeout: '10s' }
+    for (let n = 0; n < 3; n++) nodes.push(await group.start({ log: { keep_events: keepEvents }, postgres }))
     const [first, second, third] = nodes as [NodeProcess, NodeProcess, NodeProcess]
     await first.ask('POST', '/apis', {
       name: 'steady',
@@ -57,9 +60,7 @@ async function soak(durationMs: number): Promise<boolean> {
     const churn = new Churn(nodes, group.upstream.url, { writesPerS, lives })
     const watched = [first, second]
     const watch = new Watch(watched, () => countEvents(group))
-    const faults = makeFaults(group, second, third, end)
-    await watch.run(end)
-    await faults
+    await Promise.all([watch.run(end), makeFaults(group, second, third, end)])
     const counts = await churn.stop()
     const answers = await Promise.all(traffic.map((one) => one.stop()))
     return report({ watch, counts, answers: answers.flatMap((one) => [...one.values()]) })
