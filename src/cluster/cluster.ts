@@ -260,8 +260,13 @@ export class Cluster {
     this.#head = 0
   }
 
-  /** All was loaded, as of `stamp`. A life that began after it is of a history that has been lost. */
+  /**
+   * All was loaded, as of `stamp`. What ended this life, or lost its row, may be among what was jumped over: nothing is
+   * fresh under it until the row is seen. A life that began after the stamp is of a history that has been lost.
+   */
   loaded({ position }: Stamp): void {
+    this.#freshness.lease(undefined)
+    this.#heartbeat?.hurry()
     if ((this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
   }
 

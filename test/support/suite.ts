@@ -15,6 +15,7 @@ const jobs: readonly (readonly string[])[] = [
   ['test/integration/**/*.test.ts'],
   ['test/simulation/**/*.test.ts'],
   ...systemTests().map((file) => [file]),
+  ['test/model/*.test.ts', 'test/fuzz/*.test.ts', 'test/soak/*.test.ts'],
   ['test/bench/*.test.ts', 'test/*.test.ts'],
 ]
 

@@ -138,7 +138,7 @@ export class PostgresRegistry implements Registry {
 const expired = sql<boolean>`last_seen < clock_timestamp() - make_interval(secs => ttl_on_failure)`
 
 const select = sql`
-  select name, cluster_listening_address as address, status, life, applied,
+  select name, cluster_listening_address as address, status, forced_at is not null as forced, life, applied,
     (extract(epoch from clock_timestamp() - last_seen) * 1000)::bigint as "silentMs",
     ${expired} as expired, version,
     refuses_after_ms as "refusesAfterMs", created_at as "createdAt"

@@ -41,7 +41,7 @@ export class Registration {
     if (stranded) throw new LoopbackAdvertised(identity.address, stranded.name)
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const row = await registry.find(identity.name)
-      if (row && row.status !== 'left' && !row.expired) await this.#requireDead(identity, row)
+      if (row && mayServe(row)) await this.#requireDead(identity, row)
       const life = await registry.register(identity, row?.life)
       if (life !== undefined) return { identity, life }
     }
@@ -86,6 +86,11 @@ export class Registration {
       await clock.sleep(row.refusesAfterMs)
     }
   }
+}
+
+/** One that was forced out may, until it hears of it or can't be certain any more. */
+function mayServe({ status, forced, expired }: RegisteredNode): boolean {
+  return (status !== 'left' || forced) && !expired
 }
 
 /** A node that this one's address means nothing to: it is on another machine. */

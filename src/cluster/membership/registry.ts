@@ -25,6 +25,8 @@ export interface RegisteredNode {
   readonly name: string
   readonly address: string
   readonly status: 'alive' | 'leaving' | 'left'
+  /** It left by somebody else's hand: it may be running still. */
+  readonly forced: boolean
   readonly life: Position
   /** What it had applied at its last heartbeat; null before the first. */
   readonly applied: Position | null

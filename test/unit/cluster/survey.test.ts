@@ -9,7 +9,7 @@ const member = (name: string, status: Member['status']): Member => ({
 })
 const row = (name: string, given: Partial<RegisteredNode> = {}): RegisteredNode => ({
   ...{ name, address: `${name}:7946`, status: 'alive', life: 1, applied: 1, silentMs: 0, expired: false },
-  ...{ version: '0.1.0', refusesAfterMs: null, createdAt: 0 },
+  ...{ version: '0.1.0', refusesAfterMs: null, createdAt: 0, forced: false },
   ...given,
 })
 

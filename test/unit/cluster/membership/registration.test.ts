@@ -18,7 +18,7 @@ const node: NodeIdentity = {
 }
 const row: RegisteredNode = {
   ...{ name, address: '10.0.0.9:7946', status: 'alive', life: 7, applied: 7, silentMs: 1, expired: false },
-  ...{ version: '0.1.0', refusesAfterMs: null, createdAt: 0 },
+  ...{ version: '0.1.0', refusesAfterMs: null, createdAt: 0, forced: false },
 } as const
 
 describe('a registration', () => {
@@ -87,6 +87,20 @@ describe('a registration', () => {
   it('forces one out that does not answer and may serve, and waits until it serves nothing', async () => {
     const silent = failing(new PeerUnreachable('10.0.0.9:7946', undefined))
     const { acts, clock, registration } = make([{ ...row, refusesAfterMs: 500 }], silent)
+    const begun = registration.begin(node)
+    await settled()
+    clock.advance(499)
+    await settled()
+    expect(acts).to.deep.equal(['dial 10.0.0.9', 'force-leave true'])
+    clock.advance(1)
+    await begun
+    expect(acts.at(-1)).to.equal('register as before over 7')
+  })
+
+  it('waits for one that somebody has just forced out, too: it may not have heard of it', async () => {
+    const silent = failing(new PeerUnreachable('10.0.0.9:7946', undefined))
+    const forced = { ...row, status: 'left' as const, forced: true, refusesAfterMs: 500 }
+    const { acts, clock, registration } = make([forced], silent)
     const begun = registration.begin(node)
     await settled()
     clock.advance(499)

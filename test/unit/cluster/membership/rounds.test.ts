@@ -16,7 +16,7 @@ const row = (host: string, expired: boolean): RegisteredNode => ({
   name: `${host}_10.0.0.2:7946_${'2'.repeat(32)}`,
   address: '10.0.0.2:7946',
   ...{ status: 'alive', life: 1, applied: 1, silentMs: 1, expired, version: '0.1.0' },
-  ...{ refusesAfterMs: null, createdAt: 0 },
+  ...{ refusesAfterMs: null, createdAt: 0, forced: false },
 })
 
 describe('looks at the rows of all nodes', () => {

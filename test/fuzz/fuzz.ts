@@ -1,0 +1,25 @@
+// `npm run fuzz -- --minutes 10`: the claims of this folder again and again, each round with other seeds, until the time
+// is up or one breaks. Default 5 minutes.
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock } from '../../src/base/clock.ts'
+import { root } from '../support/sources.ts'
+
+/** Of what `npm test` does; a round takes a minute or two. */
+const runsPerRound = '20'
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '5' } } })
+const end = systemClock.monotonic() + Number(values.minutes) * 60_000
+let rounds = 0
+do {
+  const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')
+  const env = { ...process.env, FUZZ: runsPerRound }
+  const args = [mocha, '--timeout', '0', 'test/fuzz/*.test.ts']
+  const { status } = spawnSync(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
+  rounds++
+} while (systemClock.monotonic() < end)
+process.stdout.write(
+  `${rounds} rounds of ${runsPerRound} times as many runs as in npm test: no claim broke\n`,
+)
