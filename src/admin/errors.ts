@@ -72,6 +72,7 @@ const answers: { readonly [code: string]: (error: never, effect: string) => Answ
   }),
   'datastore-error': ({ sqlState }: { sqlState: string | undefined }, effect) => {
     if (sqlState === indexRowTooLong) return tooLong
+    if (sqlState === diskFull) return later(`The datastore has no disk space left${effect}`)
     const busy = sqlState === undefined || busyStates.has(sqlState)
     return busy ? later(`The datastore is too busy${effect}`) : undefined
   },
@@ -88,8 +89,14 @@ const tooLong: Answer = {
   body: { message: 'The value of a unique attribute is longer than the datastore can index' },
 }
 
-/** lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted). */
-const busyStates = new Set(['55P03', '57014', '40P01', '25006'])
+/** Postgres' disk_full: it goes on reading, and undoes what it can't write. */
+const diskFull = '53100'
+
+/**
+ * lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted),
+ * out_of_memory.
+ */
+const busyStates = new Set(['55P03', '57014', '40P01', '25006', '53200'])
 
 interface Violation {
   /** Undefined when no attribute alone is to blame. */
