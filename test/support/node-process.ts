@@ -25,11 +25,21 @@ export interface Answer {
   readonly body: any
 }
 
+/** How its process is made, where that is not as usual. */
+export interface Launch {
+  /** Words before its own, of a program that becomes it. */
+  readonly through?: readonly string[]
+  /** Variables over those of the tests. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
 const anyPort = '127.0.0.1:0'
 
 export class NodeProcess {
   readonly dir: string
   readonly configPath: string
+  /** For its next launch. */
+  how: Launch = {}
   readonly #settings: JsonObject
   #child: ChildProcess | undefined
   #output = ''
@@ -107,7 +117,12 @@ export class NodeProcess {
 
   async launch(): Promise<void> {
     const args = [join(root, 'src', 'bin.ts'), 'start', '--foreground', '-c', this.configPath]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [program, ...words] = [...(this.how.through ?? []), process.execPath, ...args] as [
+      string,
+      ...string[],
+    ]
+    const env = { ...process.env, ...this.how.env }
+    const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#output = ''
     const started = new Promise<void>((resolve, reject) => {
