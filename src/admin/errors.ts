@@ -89,10 +89,14 @@ const tooLong: Answer = {
   body: { message: 'The value of a unique attribute is longer than the datastore can index' },
 }
 
+/** Postgres' disk_full: it goes on reading, and undoes what it can't write. */
 const diskFull = '53100'
 
-/** lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted). */
-const busyStates = new Set(['55P03', '57014', '40P01', '25006'])
+/**
+ * lock_not_available, query_canceled (by a time limit), deadlock_detected, read_only_sql_transaction (demoted),
+ * out_of_memory.
+ */
+const busyStates = new Set(['55P03', '57014', '40P01', '25006', '53200'])
 
 interface Violation {
   /** Undefined when no attribute alone is to blame. */

@@ -51,10 +51,24 @@ export class ConnectionPool implements PostgresPool {
       throw new DatastoreError(`the datastore is too busy: ${waiting} callers wait for a connection already`)
     const answersBefore = this.#answers
     try {
-      return new Connection(await this.#pool.connect(), () => this.#answers++)
+      return await this.#checkOut()
     } catch (error) {
       throw this.#noConnection(error, this.#answers > answersBefore)
     }
+  }
+
+  /**
+   * By callback and not by promise: it is told in the tick in which the pool takes its own ear off the connection. One
+   * that the server ends as soon as it is ready says both in one piece of data, and an `error` that nobody hears would
+   * end the process.
+   */
+  #checkOut(): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      this.#pool.connect((error, client) => {
+        if (client) resolve(new Connection(client, () => this.#answers++))
+        else reject(error)
+      })
+    })
   }
 
   /** Closes all connections, each as soon as it is given back. */

@@ -240,6 +240,16 @@ describe('an Admin API', () => {
       }
     })
 
+    it('answers 503 when it can’t write for want of disk space or memory, and says which', async () => {
+      for (const [sqlState, message] of [
+        ['53100', 'The datastore has no room left on its disk; nothing was changed'],
+        ['53200', 'The datastore is too busy; nothing was changed'],
+      ] as const) {
+        const reply = await failing(new DatastoreError('secret', undefined, sqlState))
+        expect([reply.status, reply.body.message]).to.deep.equal([503, message])
+      }
+    })
+
     it('says when it is unknown whether a write happened', async () => {
       const reply = await failing(new OutcomeUnknown(new Error('reset')))
       expect(reply.status).to.equal(503)

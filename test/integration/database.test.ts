@@ -219,6 +219,25 @@ describe('the database', () => {
     await ping(database)
   })
 
+  it('survives that a session is ended in the moment in which it is ready', async () => {
+    const message = (type: string, body: string) => {
+      const length = Buffer.alloc(4)
+      length.writeInt32BE(body.length + 4)
+      return Buffer.concat([Buffer.from(type), length, Buffer.from(body, 'latin1')])
+    }
+    const ended = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0'
+    // In one piece, as a server sends it that was told to end the session meanwhile.
+    const pieces = [message('R', '\0\0\0\0'), message('Z', 'I'), message('E', ended)]
+    proxy.onRequest = (_, wire) => {
+      wire.mute()
+      wire.answer(Buffer.concat(pieces))
+    }
+    const database = open({ port: proxy.port })
+    for (let i = 0; i < 3; i++) expect(codeOf(await failure(ping(database)))).to.equal('datastore-away')
+    proxy.onRequest = () => {}
+    expect((await ping(database)).rows).to.deep.equal([{ one: 1 }])
+  })
+
   it('says that it was refused, with the SQLSTATE, when a statement is wrong', async () => {
     const error = await failure(sql`select * from nothing`.execute(open().primary))
     expect(codeOf(error)).to.equal('datastore-error')

@@ -329,6 +329,7 @@ function registered(datastore: Datastore, row: NodeRow): RegisteredNode {
     name: row.name,
     address: row.cluster_listening_address,
     status: row.status,
+    forced: row.forced_at !== null,
     life: row.life as number,
     applied: row.applied,
     silentMs: datastore.now() - row.last_seen,

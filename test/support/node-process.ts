@@ -25,11 +25,21 @@ export interface Answer {
   readonly body: any
 }
 
+/** How its process is made, where that is not as usual. */
+export interface Launch {
+  /** Words before its own, of a program that becomes it. */
+  readonly through?: readonly string[]
+  /** Variables over those of the tests. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
 const anyPort = '127.0.0.1:0'
 
 export class NodeProcess {
   readonly dir: string
   readonly configPath: string
+  /** For its next launch. */
+  how: Launch = {}
   readonly #settings: JsonObject
   #child: ChildProcess | undefined
   #output = ''
@@ -112,17 +122,12 @@ export class NodeProcess {
 
   /** @param openFilesMax  the limit of open files that it gets; default: the one of the tests */
   async launch(openFilesMax?: number): Promise<void> {
-    const node = [
-      process.execPath,
-      join(root, 'src', 'bin.ts'),
-      'start',
-      '--foreground',
-      '-c',
-      this.configPath,
-    ]
-    const limited = ['sh', '-c', `ulimit -n ${openFilesMax}; exec "$@"`, 'sh', ...node]
-    const [command = '', ...args] = openFilesMax === undefined ? node : limited
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const args = [join(root, 'src', 'bin.ts'), 'start', '--foreground', '-c', this.configPath]
+    const limited =
+      openFilesMax === undefined ? [] : ['sh', '-c', `ulimit -n ${openFilesMax}; exec "$@"`, 'sh']
+    const [program = '', ...words] = [...limited, ...(this.how.through ?? []), process.execPath, ...args]
+    const env = { ...process.env, ...this.how.env }
+    const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#output = ''
     const started = new Promise<void>((resolve, reject) => {

@@ -1,10 +1,14 @@
 // A wire between a client and a server that a test can cut, stop up, or watch.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { systemClock } from '../../src/base/clock.ts'
+import { systemRandom } from '../../src/base/random.ts'
 
 export class TcpProxy {
   /** Told what a client sends before it is passed on. */
   onRequest: (data: Buffer, wire: Wire) => void = () => {}
+  /** For how long whatever comes is kept before it is passed on. */
+  delayMs = 0
   /** Bytes that came so far, from either side. */
   bytes = 0
   readonly port: number
@@ -17,10 +21,13 @@ export class TcpProxy {
     this.port = (server.address() as AddressInfo).port
   }
 
-  /** @param port  clients wait for it, if it is not known yet */
-  static async to(host: string, port: number | Promise<number>): Promise<TcpProxy> {
+  /**
+   * @param port  clients wait for it, if it is not known yet
+   * @param at    where it listens
+   */
+  static async to(host: string, port: number | Promise<number>, at = '127.0.0.1'): Promise<TcpProxy> {
     const server = createServer()
-    server.listen(0, '127.0.0.1')
+    server.listen(0, at)
     await once(server, 'listening')
     const proxy = new TcpProxy(server)
     server.on('connection', async (client) => {
@@ -58,6 +65,20 @@ export class TcpProxy {
     await once(this.#server, 'close')
   }
 
+  /** Cuts any one connection. */
+  cutOne(): void {
+    const wires = [...this.#wires]
+    wires[Math.floor(systemRandom.fraction() * wires.length)]?.cut()
+  }
+
+  #pass(data: Buffer, to: Socket): void {
+    const pass = () => {
+      if (!to.destroyed) to.write(data)
+    }
+    if (this.delayMs === 0) pass()
+    else systemClock.after(this.delayMs, pass)
+  }
+
   #join(client: Socket, server: Socket): void {
     let answering = true
     const wire: Wire = {
@@ -80,11 +101,11 @@ export class TcpProxy {
     client.on('data', (data) => {
       this.bytes += data.length
       this.onRequest(data, wire)
-      if (!server.destroyed) server.write(data)
+      this.#pass(data, server)
     })
     server.on('data', (data) => {
       this.bytes += data.length
-      if (answering) client.write(data)
+      if (answering) this.#pass(data, client)
       else wire.cut()
     })
     for (const socket of [client, server]) {
