@@ -48,7 +48,12 @@ export class Pull {
     void this.#run()
   }
 
-  /** Whether the last read of the head failed since the datastore could not be reached. */
+  /** Something else was read from the primary just now. */
+  answered(): void {
+    this.#note(true)
+  }
+
+  /** Whether the last read of the head failed since the datastore could not be reached, and nothing was read since. */
   isAway(): boolean {
     return this.#away
   }

@@ -103,6 +103,8 @@ export class Agent {
       load: async (reason) => {
         this.cluster.forget()
         const stamp = await this.catalog.load(reason)
+        // Nothing is held now that was held before: lookups are not to wait for the next read of the head to be asked.
+        this.#pull.answered()
         this.cluster.loaded(stamp)
         this.events.jump(stamp)
         return stamp
