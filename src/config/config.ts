@@ -112,6 +112,8 @@ export interface Config {
   }
   /** All of the above under the settings' own names, for showing and comparing. */
   readonly values: Values
+  /** Those of them that follow from others, since nobody has set them. */
+  readonly derived: readonly SettingName[]
 }
 
 export interface LoadedConfig {
@@ -140,7 +142,9 @@ export async function loadConfig(options: LoadOptions = {}): Promise<LoadedConfi
   const faults = [...loaded.faults, ...contradictions(loaded)]
   if (faults.length > 0) throw new ConfigurationInvalid(faults)
   const filesMax = 'openFilesMax' in options ? options.openFilesMax : openFilesMax()
-  const config = freeze(configFrom(withOwnDefaults(loaded.values, filesMax), isEmbedded(loaded)))
+  const settled = withOwnDefaults(loaded.values, filesMax)
+  const derived = derivable.filter((name) => loaded.values[name] === undefined)
+  const config = freeze({ ...configFrom(settled, isEmbedded(loaded)), derived })
   return {
     config,
     path: loaded.path,
@@ -171,8 +175,9 @@ export function changedSettings(
   before: Config,
   after: Config,
 ): { applied: SettingName[]; restart: SettingName[] } {
+  const isUnset = (name: SettingName) => before.derived.includes(name) && after.derived.includes(name)
   const changed = settingsList.filter(
-    ([name]) => JSON.stringify(before.values[name]) !== JSON.stringify(after.values[name]),
+    ([name]) => JSON.stringify(before.values[name]) !== JSON.stringify(after.values[name]) && !isUnset(name),
   )
   const names = (reload: boolean) =>
     changed.filter(([, setting]) => setting.reload === reload).map(([name]) => name)
@@ -227,6 +232,9 @@ function isEmbedded({ given }: Loaded): boolean {
 
 type Settled = Values & { readonly workers: number; readonly 'proxy.connections_max': number }
 
+/** Their defaults depend on other settings. */
+const derivable: readonly SettingName[] = ['proxy.connections_max']
+
 /** With defaults that depend on where the node runs. */
 function withOwnDefaults(values: Values, filesMax: number | undefined): Settled {
   const workers = values.workers ?? availableParallelism()
@@ -235,7 +243,7 @@ function withOwnDefaults(values: Values, filesMax: number | undefined): Settled 
   return { ...values, workers, 'proxy.connections_max': connections }
 }
 
-function configFrom(values: Settled, embedded: boolean): Config {
+function configFrom(values: Settled, embedded: boolean): Omit<Config, 'derived'> {
   const token = values.admin_api_token
   const connection = connectionDefaults(values)
   return {
