@@ -101,9 +101,10 @@ describe('the TLS listener of a node', () => {
     const sockets = new Set<TLSSocket>()
     agent.on('free', (socket: TLSSocket) => sockets.add(socket))
     let ending = false
-    let calls = 0
     const traffic = (async () => {
-      for (; !ending; calls++) {
+      // Some of them after the reload, however quickly that went.
+      for (let after = 0; after < 3; ) {
+        if (ending) after++
         expect((await ask(node.tlsPort, '/', { agent, tls: { ca: first.certificate } })).status).to.equal(200)
       }
     })()
@@ -114,7 +115,6 @@ describe('the TLS listener of a node', () => {
     await traffic
     agent.destroy()
     expect(sockets.size).to.equal(1)
-    expect(calls).to.be.greaterThan(5)
   })
 
   it('shows an API’s own certificate in all workers from the write on, until it is changed or gone', async () => {
