@@ -1,10 +1,11 @@
 // The protocols of delivery and of filling caches, searched through in every order of their steps: no claim breaks, and
 // every mistake that the models know is found, so that the search is worth something. docs/model.md explains.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { requireProgram } from '../support/program.ts'
 import { root } from '../support/sources.ts'
 
 /** Mistakes by model, each with the bounds that make its search short. */
@@ -43,15 +44,11 @@ const bounds = {
 
 type Model = keyof typeof mistakes
 
-const isThere = ['spin', 'gcc'].every((program) => spawnSync(program, ['--version']).error === undefined)
-
 describe('the models', function () {
   this.timeout(process.env.MODEL_FULL ? 3_600_000 : 300_000)
 
   before(function () {
-    if (isThere) return
-    process.stdout.write('skipped: the models, since spin or gcc is not installed\n')
-    this.skip()
+    for (const program of ['spin', 'gcc']) requireProgram(this, program)
   })
 
   for (const model of Object.keys(mistakes) as Model[]) {

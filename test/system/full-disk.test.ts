@@ -20,7 +20,10 @@ describe('a full disk', function () {
 
   before(async function () {
     const dir = await mountSmall(512)
-    if (dir === undefined) this.skip()
+    if (dir === undefined) {
+      console.warn('      this user may not mount a file system')
+      this.skip()
+    }
     database = await testDatabase()
     upstream = await new Upstream().start()
   })
