@@ -7,6 +7,7 @@ import {
   mkdir,
   readdir,
   readFile,
+  rm,
   stat,
   symlink,
   unlink,
@@ -27,7 +28,7 @@ import { serverAccount } from '../../src/database/embedded-account.ts'
 import { makeLinks, shippedBinaries } from '../../src/database/embedded-binaries.ts'
 import { EmbeddedServer, type ServerAddress } from '../../src/database/embedded-server.ts'
 import { readPostmaster, removeForeignPid } from '../../src/database/postmaster.ts'
-import { killPostmaster, type ServerPlace, serverPlace } from '../support/postgres.ts'
+import { copyServer, killPostmaster, type ServerPlace, serverPlace } from '../support/postgres.ts'
 
 const speed = { settings: { fsync: 'off', shared_buffers: '16MB' }, durable: false }
 const asRoot = process.getuid?.() === 0
@@ -37,13 +38,30 @@ describe('the embedded postgres', () => {
   let root: string
   let dir: string
   let users: EmbeddedPostgres[]
+  let usedBefore: ServerPlace
 
+  before(async () => {
+    usedBefore = await serverPlace()
+    users = []
+    await user(silentLogger, join(usedBefore.root, 'postgres')).start()
+    await users[0]?.stop()
+  })
+
+  after(() => usedBefore.remove())
+
+  /** With a directory that has been used before: to make one takes longer than most of what is done with it. */
   beforeEach(async () => {
     place = await serverPlace()
     root = place.root
     dir = join(root, 'postgres')
+    await copyServer(join(usedBefore.root, 'postgres'), dir)
     users = []
   })
+
+  /** Nobody has used the directory before. */
+  async function unused(): Promise<void> {
+    await rm(dir, { recursive: true })
+  }
 
   afterEach(async () => {
     await Promise.all(users.map((user) => user.stop()))
@@ -63,6 +81,7 @@ describe('the embedded postgres', () => {
   const postmaster = () => readPostmaster(join(dir, 'data'))
 
   it('is initialised on first use, with UTF8, the locale C and a database of its own', async () => {
+    await unused()
     const address = await user().start()
     const [row] = await query(
       address,
@@ -89,6 +108,7 @@ describe('the embedded postgres', () => {
   })
 
   it('keeps fsync on unless told otherwise', async () => {
+    await unused()
     const server = await EmbeddedServer.open({
       dir,
       clock: systemClock,
@@ -104,6 +124,7 @@ describe('the embedded postgres', () => {
   })
 
   it('is shared by all who name the directory, and stopped by the last that leaves', async () => {
+    await unused()
     const [first, second] = [user(), user()]
     const [mine, yours] = await Promise.all([first.start(), second.start()])
     expect(yours).to.deep.equal(mine)
@@ -179,6 +200,7 @@ describe('the embedded postgres', () => {
   })
 
   it('mends a directory whose initialisation was cut short', async () => {
+    await unused()
     await mkdir(join(dir, 'initialising-0badcafe', 'data', 'base'), { recursive: true })
     await mkdir(join(dir, 'data', 'base'), { recursive: true })
     await writeFile(join(dir, 'data', 'base', 'something'), 'left')
@@ -218,7 +240,6 @@ describe('the embedded postgres', () => {
   })
 
   it('is not held up by the lock file of a starter that died', async () => {
-    await mkdir(dir)
     await writeFile(join(dir, 'lock'), `${await deadPid()}\n`)
     expect(await query(await user().start(), 'select 1 as one')).to.deep.equal([{ one: 1 }])
   })
@@ -273,6 +294,7 @@ describe('the embedded postgres', () => {
     const isStarting = async () => (await postmaster())?.state === 'starting'
 
     it('leaves nothing of an initialisation', async () => {
+      await unused()
       const stopping = new AbortController()
       const starting = failure(user().start(stopping.signal))
       const left = () => readdir(dir).catch(() => [])
@@ -296,6 +318,7 @@ describe('the embedded postgres', () => {
     })
 
     it('does not wait for another who is starting it, and does not disturb him', async () => {
+      await unused()
       await mkdir(dir)
       const lock = await ClaimFile.claim(join(dir, 'lock'), systemRandom)
       const stopping = new AbortController()
@@ -396,6 +419,7 @@ describe('the embedded postgres', () => {
     })
 
     it('refuses a directory that the account can not reach, naming what blocks and the remedy', async () => {
+      await unused()
       await chmod(root, 0o700)
       const error = await failure(user().start())
       await chmod(root, 0o755)

@@ -1,5 +1,6 @@
-// The Postgres of the tests: one real server for a whole run, started when the first test asks for it. Every
-// test file gets databases of its own, copied from one that has all migrations.
+// The Postgres of the tests: one real server for each process of a run, started when the first test asks for it. Every
+// test file gets databases of its own, copied from one that has all migrations. Servers are copies, too: of one that
+// was prepared for the whole run (suite.ts), if there is one.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile } from 'node:fs/promises'
@@ -75,14 +76,13 @@ export async function testDatabase(): Promise<TestDatabase> {
 export async function testServer(settings: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const place = await serverPlace()
   const dir = join(place.root, 'server')
-  const server = await EmbeddedServer.open({
-    ...{ dir, clock: systemClock, random: systemRandom, durable: false },
-    settings: { ...careless, ...settings },
-  })
+  const original = process.env[preparedVariable]
+  if (original) await copyServer(original, dir)
+  const server = await openServer(dir, settings)
   await server.initialise()
   const port = await server.start()
   const { database: _, ...address } = await server.address(port)
-  const prepared: { template?: Promise<void> } = {}
+  const prepared: { template?: Promise<void> } = original ? { template: Promise.resolve() } : {}
 
   const testServer: TestServer = {
     ...address,
@@ -104,6 +104,37 @@ export async function testServer(settings: Readonly<Record<string, string>> = {}
   }
   run.servers.add(testServer)
   return testServer
+}
+
+/**
+ * Makes a server with a template in it that all processes of a run copy theirs from, by what is returned in their
+ * environment. Removed when this process ends.
+ */
+export async function prepareServer(): Promise<Record<string, string>> {
+  const { root } = await serverPlace()
+  const dir = join(root, 'server')
+  const server = await openServer(dir, {})
+  await server.initialise()
+  const { database: _, ...address } = await server.address(await server.start())
+  await makeTemplate(address)
+  await server.stop()
+  return { [preparedVariable]: dir }
+}
+
+const preparedVariable = 'PREPARED_SERVER'
+
+function openServer(dir: string, settings: Readonly<Record<string, string>>): Promise<EmbeddedServer> {
+  return EmbeddedServer.open({
+    ...{ dir, clock: systemClock, random: systemRandom, durable: false },
+    settings: { ...careless, ...settings },
+  })
+}
+
+/** Copies the directory of a server that does not run, owners and modes too: it has an account of its own. */
+export async function copyServer(from: string, to: string): Promise<void> {
+  const copied = spawn('cp', ['-a', from, to], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const [code] = await once(copied, 'exit')
+  if (code !== 0) throw new Error(`cp -a ${from} ${to} ended with ${code}`)
 }
 
 /** Ends all servers of the run; called once by setup.ts. */

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { prepareServer } from './postgres.ts'
 import { root } from './sources.ts'
 
 /** One more than the cores of the smallest machine: what waits leaves its core to the others. */
@@ -12,9 +13,9 @@ const jobsAtOnce = 3
 /** The long ones first, so that none of them is last. */
 const jobs: readonly (readonly string[])[] = [
   ['test/unit/**/*.test.ts'],
-  ['test/integration/**/*.test.ts'],
+  ...halves(testsIn('integration')),
   ['test/simulation/**/*.test.ts'],
-  ...systemTests().map((file) => [file]),
+  ...testsIn('system').map((file) => [file]),
   ['test/model/*.test.ts', 'test/fuzz/*.test.ts', 'test/soak/*.test.ts'],
   ['test/bench/*.test.ts', 'test/*.test.ts'],
 ]
@@ -22,6 +23,9 @@ const jobs: readonly (readonly string[])[] = [
 /** What one process has compiled, the next ones need not: half of what it costs to start a node. */
 const compileCache = mkdtempSync(join(tmpdir(), 'troop-compiled-'))
 process.once('exit', () => rmSync(compileCache, { recursive: true, force: true }))
+
+/** Nor does each have to make a server's files and run all migrations. */
+const prepared = await prepareServer()
 
 const total = { passed: 0, failed: 0, skipped: 0, ended: 0 }
 
@@ -35,15 +39,20 @@ const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)
 process.exitCode = total.failed === 0 && total.ended === 0 ? 0 : 1
 
-function systemTests(): string[] {
-  const files = readdirSync(join(root, 'test', 'system')).filter((name) => name.endsWith('.test.ts'))
-  return files.sort().map((name) => `test/system/${name}`)
+function testsIn(folder: string): string[] {
+  const files = readdirSync(join(root, 'test', folder)).filter((name) => name.endsWith('.test.ts'))
+  return files.sort().map((name) => `test/${folder}/${name}`)
+}
+
+/** Every other one, so that neighbours, which are alike, take as long in both. */
+function halves(files: readonly string[]): string[][] {
+  return [0, 1].map((half) => files.filter((_, i) => i % 2 === half))
 }
 
 /** Runs one job; counts what it says, and that it ended badly when it does not say why. */
 async function run(files: readonly string[]): Promise<void> {
   const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')
-  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
+  const env = { ...process.env, ...prepared, NODE_COMPILE_CACHE: compileCache }
   const child = spawn(process.execPath, [mocha, ...files], {
     cwd: root,
     env,
@@ -55,7 +64,9 @@ async function run(files: readonly string[]): Promise<void> {
       output += chunk
     })
   }
+  const startedAt = performance.now()
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
   const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m.exec(output)
   total.passed += Number(counts?.[1] ?? 0)
   total.failed += Number(counts?.[2] ?? 0)
@@ -65,5 +76,5 @@ async function run(files: readonly string[]): Promise<void> {
     total.ended++
     output += `\n${files.join(' ')}: ended with ${code}\n`
   }
-  process.stdout.write(output)
+  process.stdout.write(`${output}${seconds} s: ${files.length > 1 ? `${files[0]} and others` : files[0]}\n`)
 }

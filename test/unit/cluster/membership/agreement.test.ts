@@ -71,7 +71,7 @@ describe('agreement of members', function () {
   })
 
   it('is reached whatever happened: loss, repeats, pauses, kills, restarts and partitions', () => {
-    forSeeds(150, (seed) => {
+    forSeeds(60, (seed) => {
       const size = 3 + (seed % 10)
       const world = cluster(size, { seed, repeats: 0.05, datastore: seed % 2 === 0 })
       world.loss = 0.2 * world.random.fraction()
