@@ -8,10 +8,17 @@ export const minPositionHeader = 'x-troop-min-position'
 
 export class Headers {
   /** Names and values in turn, as node:http's rawHeaders. */
-  readonly #raw: string[]
+  #raw: string[]
 
   constructor(raw: readonly string[] = []) {
     this.#raw = [...raw]
+  }
+
+  /** Of a list that is nobody else's from now on, and so need not be copied. */
+  static of(raw: string[]): Headers {
+    const headers = new Headers()
+    headers.#raw = raw
+    return headers
   }
 
   /** The first value of `name`, compared without case. */
@@ -69,10 +76,14 @@ export class Headers {
 
   #find(name: string, from = 0): number {
     const raw = this.#raw
-    const lower = name.toLowerCase()
+    let lower: string | undefined
     for (let i = from; i < raw.length; i += 2) {
       const candidate = raw[i] as string
-      if (candidate.length === lower.length && candidate.toLowerCase() === lower) return i
+      // Most differ in length, and most others in nothing.
+      if (candidate.length !== name.length) continue
+      if (candidate === name) return i
+      lower ??= name.toLowerCase()
+      if (candidate.toLowerCase() === lower) return i
     }
     return -1
   }

@@ -1,25 +1,26 @@
-// Header fields that concern one connection alone and end at the gateway (RFC 9110, 7.6.1).
-
-const always = new Set(['connection', 'proxy-connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade'])
+// Header fields that concern one connection alone and end at the gateway (RFC 9110, 7.6.1): those that a message names
+// besides the fixed ones, which field-names.ts knows.
 
 /**
- * Tells which names end here for one message: the fixed ones and those that its `Connection` fields name.
+ * The names, in lower case, that the `Connection` fields of one message give; undefined: none but `close` and
+ * `keep-alive`.
  * @param raw  names and values in turn
- * @returns    a test on lower-case names
  */
-export function hopByHop(raw: readonly string[]): (lowerName: string) => boolean {
+export function namedByConnection(raw: readonly string[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string
     if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
-    for (const token of (raw[i + 1] as string).split(',')) {
+    const value = raw[i + 1] as string
+    if (value === 'close' || value === 'keep-alive') continue
+    for (const token of value.split(',')) {
       const lower = token.trim().toLowerCase()
       if (lower === 'close' || lower === 'keep-alive' || lower === '') continue
       named ??= new Set()
       named.add(lower)
     }
   }
-  return (lowerName) => always.has(lowerName) || named?.has(lowerName) === true
+  return named
 }
 
 /** The fields of `raw` whose lower-case name does not satisfy `drop`, in order. */

@@ -434,9 +434,7 @@ function reasonFor(response: PassingResponse, status: number, reason: string): s
 function outgoingOf(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest {
   const { incoming, path, query } = request
   return {
-    encrypted: upstream.encrypted,
-    host: upstream.host,
-    port: upstream.port,
+    upstream,
     method: incoming.method,
     target: upstreamTarget(upstream, path, query),
     headers: upstreamHeaders(request),

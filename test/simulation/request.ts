@@ -14,7 +14,7 @@ export interface Question {
 
 /** Upstreams that answer at once, with where they are and as whom they were asked. */
 export const upstreams: Outbound = {
-  send({ host, headers }, receiver) {
+  send({ upstream: { host }, headers }, receiver) {
     const consumer = new Headers(headers).get('x-consumer-id') ?? 'nobody'
     let isAborted = false
     // Nothing is to be called before `send` has returned.

@@ -20,7 +20,6 @@ export function reasonOf(error: Error, isConnecting: boolean, encrypted: boolean
   if ('syscall' in error && String(error.syscall).startsWith('query')) return 'unresolved'
   const reason = byCode[code]
   if (reason) return reason
-  if (code.startsWith('HPE_')) return 'protocol'
   const isReset = code === 'ECONNRESET' || code === 'EPIPE'
   if (encrypted && (/^ERR_(SSL|TLS)/.test(code) || (isConnecting && !isReset))) return 'tls'
   return 'broken'

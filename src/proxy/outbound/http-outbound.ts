@@ -1,12 +1,12 @@
-// Upstreams over HTTP/1.1, plain or TLS, on node:http with connections that are kept and reused.
-import http, { type ClientRequest } from 'node:http'
-import https from 'node:https'
-import { isIP } from 'node:net'
+// Upstreams over HTTP/1.1, plain or TLS, on connections that are kept and reused.
 import type { Clock, Timer } from '../../base/clock.ts'
+import type { UpstreamUrl } from '../../entities/upstream-url.ts'
 import { Counters } from '../counters.ts'
-import { HttpExchange, type Timeouts } from './http-exchange.ts'
+import { type ExchangeHost, HttpExchange } from './exchange.ts'
 import { Names } from './names.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
+import { Pool } from './pool.ts'
+import { defaultTimeouts, sweepMs, type Timeouts } from './timeouts.ts'
 import { Trust } from './trust.ts'
 
 export interface HttpOutboundOptions {
@@ -35,149 +35,95 @@ export interface HttpOutboundOptions {
   readonly idleMs?: number
 }
 
-/** The contract's 60 s each. */
-const defaultTimeouts: Timeouts = { connectMs: 60_000, sendMs: 60_000, readMs: 60_000 }
-
-/** An upstream's head may be longer than Node's 16 KiB: cookies and policies grow. */
-const headBytesMax = 64 * 1024
-
 export class HttpOutbound implements Outbound {
-  readonly #plain: http.Agent
-  readonly #encrypted: https.Agent
+  readonly #options: HttpOutboundOptions
+  readonly #clock: Clock
   readonly #names: Names
   readonly #trust: Trust
-  readonly #clock: Clock
-  readonly #timeouts: Timeouts
   readonly #counters: Counters
-  readonly #exchanges = new Set<HttpExchange>()
+  readonly #host: ExchangeHost
+  /** By what they connect to. */
+  readonly #pools = new Map<string, Pool>()
+  /** The same by what was asked for: there are few, and a name need not be made for each request. */
+  #poolOf = new WeakMap<UpstreamUrl, Pool>()
+  #isStopped = false
+  /** When connections were last looked at. */
+  #now: number
   #sweep: Timer | undefined
 
   constructor(options: HttpOutboundOptions) {
-    const { clock, socketsMax = 4096, idleSocketsMax = 256, keptMax = 8192, idleMs = 30_000 } = options
+    const { clock, names = new Names({ clock }), trust = new Trust() } = options
+    this.#options = options
     this.#clock = clock
-    this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.#names = names
+    this.#trust = trust
     this.#counters = new Counters(options.counters)
-    this.#names = options.names ?? new Names({ clock })
-    this.#trust = options.trust ?? new Trust()
-    const pool = {
-      keepAlive: true,
-      // The newest idle connection first: it is the least likely to have been closed, and the others can expire.
-      scheduling: 'lifo',
-      maxSockets: socketsMax,
-      maxFreeSockets: idleSocketsMax,
-      timeout: idleMs,
-    } as const
-    this.#plain = new http.Agent(pool)
-    this.#encrypted = new https.Agent(pool)
-    for (const agent of [this.#plain, this.#encrypted]) {
-      const keep = agent.keepSocketAlive.bind(agent)
-      agent.keepSocketAlive = (socket) => this.#counters.get('upstreamOpen') <= keptMax && keep(socket)
+    this.#now = clock.monotonic()
+    this.#host = {
+      timeouts: { ...defaultTimeouts, ...options.timeouts },
+      counters: this.#counters,
+      // Also for whoever else in this process needs what they take.
+      exhausted: () => this.#closeIdle(),
     }
   }
 
   send(request: OutboundRequest, receiver: Receiver): Exchange {
-    const exchange: HttpExchange = new HttpExchange({
-      request,
-      receiver,
-      clock: this.#clock,
-      timeouts: this.#timeouts,
-      counters: this.#counters,
-      open: (reuse) => this.#open(request, reuse),
-      exhausted: () => this.#closeIdle(),
-      done: () => this.#exchanges.delete(exchange),
-    })
+    const pool = this.#poolOf.get(request.upstream) ?? this.#findPool(request.upstream)
+    const exchange = new HttpExchange(this.#host, pool, request, receiver)
     exchange.start()
-    this.#exchanges.add(exchange)
-    this.#schedule()
+    if (!this.#sweep) this.#schedule()
     return exchange
   }
 
   stop(): void {
-    for (const agent of [this.#plain, this.#encrypted]) {
-      // Those in use are closed when they come back; Agent.destroy would cut them.
-      agent.maxFreeSockets = 0
-    }
+    // Those in use are closed when they come back.
+    this.#isStopped = true
     this.#closeIdle()
   }
 
-  /** Also for whoever else in this process needs what they take. */
   #closeIdle(): void {
-    for (const { freeSockets } of [this.#plain, this.#encrypted]) {
-      for (const socket of Object.values(freeSockets).flat()) socket?.destroy()
-    }
+    for (const pool of this.#pools.values()) pool.closeIdle()
   }
 
-  /** @param reuse  false for a new connection that is closed afterwards */
-  #open(request: OutboundRequest, reuse: boolean): ClientRequest {
-    const { encrypted, host, port, method, target } = request
-    const options = {
-      host,
-      port,
-      method,
-      path: target,
-      headers: framed(request),
-      setHost: false,
-      maxHeaderSize: headBytesMax,
+  #findPool(upstream: UpstreamUrl): Pool {
+    const { encrypted, host, port } = upstream
+    const name = `${encrypted} ${host} ${port}`
+    const pool = this.#pools.get(name) ?? this.#makePool(upstream)
+    this.#pools.set(name, pool)
+    this.#poolOf.set(upstream, pool)
+    return pool
+  }
+
+  #makePool(upstream: UpstreamUrl): Pool {
+    const { socketsMax = 4096, idleSocketsMax = 256, keptMax = 8192, idleMs = 30_000 } = this.#options
+    const counters = this.#counters
+    return new Pool({
+      ...{ upstream, counters, socketsMax, idleSocketsMax, idleMs },
       lookup: this.#names.lookup,
-      // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
-      autoSelectFamilyAttemptTimeout: 1000,
-    }
-    const opened = encrypted
-      ? https.request({
-          ...options,
-          ...this.#trust.options,
-          agent: reuse ? this.#encrypted : false,
-          // The upstream's own name, whatever Host says; an address is no name (RFC 6066, 3).
-          servername: isIP(host) === 0 ? host : '',
-        })
-      : http.request({ ...options, agent: reuse ? this.#plain : false })
-    // All fields are kept: by default what comes after the 2,000th would silently be dropped.
-    opened.maxHeadersCount = 0
-    return opened
-  }
-
-  /** One timer looks after all requests: a timer for each would cost more than it is worth. */
-  #schedule(): void {
-    if (this.#sweep) return
-    const { connectMs, sendMs, readMs } = this.#timeouts
-    const everyMs = Math.min(1000, Math.max(5, Math.min(connectMs, sendMs, readMs) / 4))
-    this.#sweep = this.#clock.after(everyMs, () => {
-      this.#sweep = undefined
-      const now = this.#clock.monotonic()
-      for (const exchange of this.#exchanges) exchange.checkTime(now)
-      if (this.#exchanges.size > 0) this.#schedule()
+      trust: () => this.#trust.options,
+      mayKeep: () => !this.#isStopped && counters.get('upstreamOpen') <= keptMax,
+      now: () => this.#now,
     })
   }
-}
 
-/** The header fields with the framing that fits the body, which is never left to chance. */
-function framed({ method, headers, body, upgrade }: OutboundRequest): string[] {
-  const raw: string[] = []
-  let sized = false
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = (headers[i] as string).toLowerCase()
-    const value = headers[i + 1] as string
-    if (name === 'transfer-encoding') continue
-    // Fields after the body need chunks to come after.
-    if (name === 'trailer' && (!body || hasLength(headers))) continue
-    if (name === 'content-length') {
-      if (sized) continue
-      sized = true
-      // Zeros before it are allowed, and read as a number to another base by some.
-      raw.push(headers[i] as string, value.replace(/^0+(?=\d)/, ''))
-      continue
-    }
-    raw.push(headers[i] as string, value)
+  /** One timer looks after all requests and connections: a timer for each would cost more than it is worth. */
+  #schedule(): void {
+    this.#now = this.#clock.monotonic()
+    this.#sweep = this.#clock.after(sweepMs(this.#host.timeouts), () => {
+      this.#sweep = undefined
+      this.#now = this.#clock.monotonic()
+      this.#lookAround()
+      if (this.#pools.size > 0) this.#schedule()
+    })
   }
-  if (upgrade !== null) raw.push('Connection', 'Upgrade', 'Upgrade', upgrade)
-  if (body && !sized) raw.push('Transfer-Encoding', 'chunked')
-  // Node would announce chunks for a method that usually has a body.
-  if (!body && !sized && !bodiless.has(method)) raw.push('Content-Length', '0')
-  return raw
-}
 
-function hasLength(headers: readonly string[]): boolean {
-  return headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+  #lookAround(): void {
+    for (const [name, pool] of this.#pools) {
+      pool.sweep(this.#now)
+      if (!pool.isEmpty) continue
+      this.#pools.delete(name)
+      // Who knew it finds the next one by its name.
+      this.#poolOf = new WeakMap()
+    }
+  }
 }
-
-const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])

@@ -1,13 +1,12 @@
 // The side that talks to upstreams: one request out, its answer back piece by piece. Connections and their
 // reuse are its own business.
 import type { Duplex, Readable } from 'node:stream'
+import type { UpstreamUrl } from '../../entities/upstream-url.ts'
 import type { UpstreamFailed } from '../errors.ts'
 
 export interface OutboundRequest {
-  readonly encrypted: boolean
-  /** Where to connect: a name or an address, IPv6 without brackets. */
-  readonly host: string
-  readonly port: number
+  /** Where to connect. The same object as long as it is the same: its connections are found by it. */
+  readonly upstream: UpstreamUrl
   readonly method: string
   /** Path and query, byte for byte. */
   readonly target: string

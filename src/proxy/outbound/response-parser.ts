@@ -1,0 +1,418 @@
+// What an upstream says, byte by byte: heads, a body, and where it ends (RFC 9112, 6 and 7). What can be read in two
+// ways is not read at all. Does no I/O: bytes are given as they come, and may be split anywhere.
+
+/** Who is told what was read, in order. `head` comes once, and `end` only after it. */
+export interface AnswerReader {
+  /** A head on the way to the answer's (1xx, but 101). */
+  informed(status: number, headers: readonly string[]): void
+  head(status: number, reason: string, headers: readonly string[]): void
+  /** A piece of the body: of `bytes`, which belong to whoever gave them, from `from` to `to`. */
+  data(bytes: Buffer, from: number, to: number): void
+  /** @param canGoOn  whether another answer may come by the same connection */
+  end(trailers: readonly string[], canGoOn: boolean): void
+  /**
+   * Instead of `head`: from now on the connection speaks another protocol. Nothing more is read here.
+   * @param protocol  the value of `Upgrade`
+   * @param rest      what came with it of that; as for `data`
+   */
+  switched(protocol: string, headers: readonly string[], rest: Buffer): void
+}
+
+/** What came is no answer, or more than one. */
+export class Malformed extends Error {}
+
+/** An upstream's head may be longer than most: cookies and policies grow. One of 64 KiB costs that while it comes. */
+const headBytesMax = 64 * 1024
+/** Size and extensions of one chunk. Signatures take some hundred bytes. */
+const chunkLineBytesMax = 4096
+/** As much is made text at once: of a head most is in it, of the body behind it little. */
+const textBytes = 2048
+
+const tab = 0x09
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+const space = 0x20
+const colon = 0x3a
+const semicolon = 0x3b
+
+/** By byte: what may stand in a name (RFC 9110, 5.6.2), and in a value or a phrase (5.5). */
+const inNames = tableOf((code) => /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(code)))
+const inValues = tableOf((code) => code === tab || (code >= space && code !== 0x7f))
+
+type State =
+  /** No request was sent that is not answered. */
+  | 'idle'
+  | 'head'
+  | 'counted'
+  | 'until-close'
+  | 'chunk-size'
+  | 'chunk-extension'
+  | 'chunk-size-end'
+  | 'chunk'
+  | 'chunk-end'
+  | 'trailers'
+  /** Nothing can be made of what comes. */
+  | 'over'
+
+export class ResponseParser {
+  #reader: AnswerReader | undefined
+  #method = ''
+  #state: State = 'idle'
+  /** Whether anything came since the request. */
+  #isUntouched = true
+  /** The beginning of a line that is not complete yet. */
+  #partial = ''
+  /** Of the head, or of the trailers, in complete lines; of a chunk's line all. */
+  #lineBytes = 0
+  /** 0 before the status line. */
+  #status = 0
+  #reason = ''
+  #headers: string[] = []
+  #isOld = false
+  /** -1: not said. */
+  #length = -1
+  #coding: string | undefined
+  #protocol = ''
+  #closes = false
+  #keeps = false
+  #idleMs = Number.POSITIVE_INFINITY
+  /** Of the body, or of the chunk. */
+  #left = 0
+  /** Whether `#left` has digits yet, and what belongs to the end of a chunk. */
+  #seen = 0
+
+  /** Whether nothing came of the answer that is waited for. */
+  get isUntouched(): boolean {
+    return this.#isUntouched
+  }
+
+  /** How long a connection may be kept, as the upstream said last (`Keep-Alive: timeout=`): less than it keeps it. */
+  get idleMs(): number {
+    return this.#idleMs
+  }
+
+  /** A request was sent. @param method  decides whether the answer has a body */
+  begin(method: string, reader: AnswerReader): void {
+    this.#reader = reader
+    this.#method = method
+    this.#isUntouched = true
+    this.#expectHead()
+  }
+
+  /**
+   * Reads the first `length` of `bytes`.
+   * @throws {Malformed} also for what nobody asked for; nothing more is read then
+   */
+  read(bytes: Buffer, length: number): void {
+    this.#isUntouched = false
+    try {
+      for (let at = 0; at < length; ) at = this.#step(bytes, at, length)
+    } catch (error) {
+      this.#state = 'over'
+      throw error
+    }
+  }
+
+  /** The connection ended. @returns whether that was the end of the answer, too; then `end` was called */
+  finish(): boolean {
+    if (this.#state !== 'until-close') return false
+    this.#end([], false)
+    return true
+  }
+
+  /** @returns  up to where it has read */
+  #step(bytes: Buffer, at: number, length: number): number {
+    switch (this.#state) {
+      case 'head':
+      case 'trailers':
+        return this.#readLines(bytes, at, length)
+      case 'counted':
+        return this.#readCounted(bytes, at, length)
+      case 'until-close':
+        this.#reader?.data(bytes, at, length)
+        return length
+      case 'chunk-size':
+      case 'chunk-extension':
+      case 'chunk-size-end':
+        return this.#readChunkLine(bytes, at, length)
+      case 'chunk':
+        return this.#readChunk(bytes, at, length)
+      case 'chunk-end':
+        return this.#readChunkEnd(bytes, at)
+      case 'idle':
+      case 'over':
+        throw new Malformed('the upstream sent what nobody asked for')
+    }
+  }
+
+  #readLines(bytes: Buffer, at: number, length: number): number {
+    const end = Math.min(length, at + textBytes)
+    const before = this.#partial.length
+    const text = this.#partial + bytes.toString('latin1', at, end)
+    let from = 0
+    for (let to = text.indexOf('\n', before); to >= 0; to = text.indexOf('\n', from)) {
+      this.#count(to + 1 - from)
+      if (to === from || text.charCodeAt(to - 1) !== carriageReturn)
+        throw new Malformed('a line of a head ends without CR')
+      if (to - 1 === from) {
+        this.#partial = ''
+        return this.#readEmptyLine(bytes, at + to + 1 - before, length)
+      }
+      if (this.#status === 0) this.#readStatusLine(text, from, to - 1)
+      else this.#readField(text, from, to - 1)
+      from = to + 1
+    }
+    this.#partial = from === 0 ? text : text.slice(from)
+    // What is something else may have no lines at all.
+    if (this.#status === 0 && !statusLineBegins(this.#partial)) throw new Malformed('no status line')
+    if (this.#lineBytes + this.#partial.length > headBytesMax) this.#count(this.#partial.length)
+    return end
+  }
+
+  #count(bytes: number): void {
+    this.#lineBytes += bytes
+    if (this.#lineBytes > headBytesMax) throw new Malformed(`a head of more than ${headBytesMax} bytes`)
+  }
+
+  #readStatusLine(text: string, from: number, to: number): void {
+    const [, minor, status, reason = ''] = statusLine.exec(text.slice(from, to)) ?? []
+    if (minor === undefined) throw new Malformed('no status line')
+    this.#isOld = minor === '0'
+    this.#status = Number(status)
+    this.#reason = reason
+    if (this.#status < 100) throw new Malformed(`the status ${status}`)
+  }
+
+  /** No blank before the colon, no line that goes on with the one before: both begin with what no name has. */
+  #readField(text: string, from: number, to: number): void {
+    let nameEnd = from
+    while (nameEnd < to && inNames[text.charCodeAt(nameEnd)] === 1) nameEnd++
+    if (nameEnd === from || nameEnd === to || text.charCodeAt(nameEnd) !== colon)
+      throw new Malformed('a field without a proper name')
+    let valueFrom = nameEnd + 1
+    let valueTo = to
+    while (valueFrom < valueTo && isBlank(text.charCodeAt(valueFrom))) valueFrom++
+    while (valueTo > valueFrom && isBlank(text.charCodeAt(valueTo - 1))) valueTo--
+    for (let i = valueFrom; i < valueTo; i++) {
+      if (inValues[text.charCodeAt(i)] !== 1) throw new Malformed('a field with a control character')
+    }
+    const name = text.slice(from, nameEnd)
+    const value = text.slice(valueFrom, valueTo)
+    this.#headers.push(name, value)
+    this.#notice(name, value)
+  }
+
+  /** What a field says of where the answer ends. Most are told apart by the length of their names alone. */
+  #notice(name: string, value: string): void {
+    switch (name.length) {
+      case 7:
+        if (isNamed(name, 'upgrade')) this.#protocol = value
+        break
+      case 10:
+        if (isNamed(name, 'connection')) this.#noticeConnection(value)
+        else if (isNamed(name, 'keep-alive')) this.#noticeKeepAlive(value)
+        break
+      case 14:
+        if (isNamed(name, 'content-length')) this.#noticeLength(value)
+        break
+      case 17:
+        if (isNamed(name, 'transfer-encoding')) this.#noticeCoding(value)
+        break
+    }
+  }
+
+  #noticeConnection(value: string): void {
+    for (const token of value.split(',')) {
+      const lower = token.trim().toLowerCase()
+      if (lower === 'close') this.#closes = true
+      else if (lower === 'keep-alive') this.#keeps = true
+    }
+  }
+
+  #noticeKeepAlive(value: string): void {
+    const seconds = /^timeout=(\d+)/i.exec(value)?.[1]
+    if (seconds !== undefined) this.#idleMs = (Number(seconds) - 1) * 1000
+  }
+
+  /** Once, in digits: even two that are the same are two framings to somebody. */
+  #noticeLength(value: string): void {
+    if (this.#state === 'trailers') throw new Malformed('a length in the trailers')
+    const length = /^\d+$/.test(value) ? Number(value) : Number.NaN
+    if (this.#length >= 0 || !(length <= Number.MAX_SAFE_INTEGER)) throw new Malformed('no proper length')
+    this.#length = length
+  }
+
+  /** Others than chunks would be lost on the way, and the client would take the body for something else. */
+  #noticeCoding(value: string): void {
+    if (this.#state === 'trailers') throw new Malformed('a transfer coding in the trailers')
+    if (this.#coding !== undefined || !isNamed(value, 'chunked'))
+      throw new Malformed(`the transfer coding ${value}`)
+    this.#coding = value
+  }
+
+  /** @param next  where the line behind it begins */
+  #readEmptyLine(bytes: Buffer, next: number, length: number): number {
+    const status = this.#status
+    if (status === 0) throw new Malformed('no status line')
+    if (this.#state === 'trailers') {
+      this.#end(this.#headers, next === length)
+      return next
+    }
+    if (this.#coding !== undefined && this.#length >= 0) throw new Malformed('a length and a transfer coding')
+    // HTTP/1.0 knows no chunks: what stands in between may have taken them for the body (RFC 9112, 6.1).
+    if (this.#coding !== undefined && this.#isOld) throw new Malformed('a transfer coding in HTTP/1.0')
+    if (status === 101) {
+      this.#switch(bytes.subarray(next, length))
+      return length
+    }
+    if (status < 200) this.#inform()
+    else this.#beginBody(next === length)
+    return next
+  }
+
+  #inform(): void {
+    const status = this.#status
+    const headers = this.#headers
+    this.#expectHead()
+    this.#reader?.informed(status, headers)
+  }
+
+  #switch(rest: Buffer): void {
+    const reader = this.#reader
+    this.#state = 'over'
+    this.#reader = undefined
+    reader?.switched(this.#protocol, this.#headers, rest)
+  }
+
+  /** RFC 9112, 6.3. */
+  #beginBody(isAll: boolean): void {
+    const status = this.#status
+    const headers = this.#headers
+    const isBodiless = this.#method === 'HEAD' || status === 204 || status === 304
+    if (isBodiless || this.#length === 0) this.#state = 'over'
+    else if (this.#coding !== undefined) this.#expectChunk()
+    else if (this.#length > 0) {
+      this.#state = 'counted'
+      this.#left = this.#length
+    } else this.#state = 'until-close'
+    const isOver = this.#state === 'over'
+    this.#reader?.head(status, this.#reason, headers)
+    if (isOver) this.#end([], isAll)
+  }
+
+  #readCounted(bytes: Buffer, at: number, length: number): number {
+    const to = Math.min(length, at + this.#left)
+    this.#left -= to - at
+    this.#reader?.data(bytes, at, to)
+    if (this.#left === 0) this.#end([], to === length)
+    return to
+  }
+
+  #expectChunk(): void {
+    this.#state = 'chunk-size'
+    this.#left = 0
+    this.#seen = 0
+    this.#lineBytes = 0
+  }
+
+  #readChunkLine(bytes: Buffer, at: number, length: number): number {
+    for (let i = at; i < length; i++) {
+      const byte = bytes[i] as number
+      if (++this.#lineBytes > chunkLineBytesMax) throw new Malformed('the line of a chunk is too long')
+      if (this.#state === 'chunk-size') this.#readSize(byte)
+      else if (this.#state === 'chunk-size-end') {
+        if (byte !== lineFeed) throw new Malformed('the line of a chunk does not end as it should')
+        this.#beginChunk()
+        return i + 1
+      } else if (byte === carriageReturn) this.#state = 'chunk-size-end'
+      else if (inValues[byte] !== 1) throw new Malformed('a control character in a chunk extension')
+    }
+    return length
+  }
+
+  #readSize(byte: number): void {
+    const digit = digitOf(byte)
+    if (digit >= 0) {
+      this.#seen++
+      this.#left = this.#left * 16 + digit
+      if (this.#left > Number.MAX_SAFE_INTEGER) throw new Malformed('a chunk of no size that can be counted')
+    } else if (this.#seen === 0) throw new Malformed('a chunk without a size')
+    else if (byte === carriageReturn) this.#state = 'chunk-size-end'
+    else if (byte === semicolon) this.#state = 'chunk-extension'
+    else throw new Malformed('the size of a chunk is no number')
+  }
+
+  #beginChunk(): void {
+    this.#state = this.#left === 0 ? 'trailers' : 'chunk'
+    this.#seen = 0
+    this.#lineBytes = 0
+    if (this.#left === 0) this.#headers = []
+  }
+
+  #readChunk(bytes: Buffer, at: number, length: number): number {
+    const to = Math.min(length, at + this.#left)
+    this.#left -= to - at
+    if (this.#left === 0) this.#state = 'chunk-end'
+    this.#reader?.data(bytes, at, to)
+    return to
+  }
+
+  #readChunkEnd(bytes: Buffer, at: number): number {
+    if (bytes[at] !== (this.#seen === 0 ? carriageReturn : lineFeed))
+      throw new Malformed('a chunk is longer than it says')
+    if (this.#seen === 0) this.#seen = 1
+    else this.#expectChunk()
+    return at + 1
+  }
+
+  #expectHead(): void {
+    this.#state = 'head'
+    this.#lineBytes = 0
+    this.#status = 0
+    this.#headers = []
+    this.#length = -1
+    this.#coding = undefined
+    this.#protocol = ''
+    this.#closes = false
+    this.#keeps = false
+    this.#idleMs = Number.POSITIVE_INFINITY
+  }
+
+  /** @param isAll  whether nothing came behind it */
+  #end(trailers: readonly string[], isAll: boolean): void {
+    const reader = this.#reader
+    const canGoOn = isAll && this.#state !== 'until-close' && !this.#closes && (!this.#isOld || this.#keeps)
+    this.#state = canGoOn ? 'idle' : 'over'
+    this.#reader = undefined
+    reader?.end(trailers, canGoOn)
+  }
+}
+
+/** RFC 9112, 4. Some leave out the blank where there is no phrase. */
+const statusLine = /^HTTP\/1\.([01]) (\d{3})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
+
+/** Whether it can still become a status line. */
+function statusLineBegins(text: string): boolean {
+  const begin = 'HTTP/1.'
+  return text.length < begin.length ? begin.startsWith(text) : text.startsWith(begin)
+}
+
+function tableOf(test: (code: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, code) => (test(code) ? 1 : 0))
+}
+
+function isBlank(code: number): boolean {
+  return code === space || code === tab
+}
+
+/** @param lower  in lower case */
+function isNamed(name: string, lower: string): boolean {
+  return name === lower || name.toLowerCase() === lower
+}
+
+/** -1 for what is no hexadecimal digit. */
+function digitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const lower = byte | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
+}
