@@ -202,7 +202,10 @@ export class HttpInbound implements Inbound {
       clock,
       reader: new FastHeadReader(this.#limits),
       replies: new FastReplies({ clock, idleMs: this.#limits.idleMs, isDraining: () => this.#draining }),
-      serve: (connection, reply, incoming) => this.#serve(connection, reply, incoming),
+      serve: (connection, reply, incoming) => {
+        this.#counters.add('fast', 1)
+        this.#serve(connection, reply, incoming)
+      },
       finished: (connection) => this.#finished(connection),
       brokenOff: (connection) => this.#refuse(connection, 'syntax', new Error('it ended within a body')),
       toOrdinaryLane: (connection) => {
