@@ -38,6 +38,7 @@ export interface Config {
     readonly upstreamAuthorityPath: string | undefined
     readonly minPositionWaitMs: number
     readonly handshakeTimeoutMs: number
+    readonly fastLane: boolean
     /** What a client may take of time and room. */
     readonly limits: {
       readonly headMs: number
@@ -268,6 +269,7 @@ function configFrom(values: Settled, embedded: boolean): Omit<Config, 'derived'>
       upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
       minPositionWaitMs: values['proxy.min_position_wait'],
       handshakeTimeoutMs: values['proxy.tls_handshake_timeout'],
+      fastLane: values['proxy.fast_lane'],
       limits: limitsOf(values),
       heldBytesMax: values['proxy.held_body_max'],
     },

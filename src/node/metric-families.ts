@@ -89,6 +89,9 @@ export const familyGroups: readonly FamilyGroup[] = [
     title: 'Requests',
     families: [
       counter('requests_total', 'Requests received by the proxy.', ({ proxy }) => proxy.get('requests')),
+      counter('requests_fast_total', 'Requests that were plain enough for the fast lane.', ({ proxy }) =>
+        proxy.get('fast'),
+      ),
       counter('requests_routed_total', 'Requests that matched an API.', ({ proxy }) => proxy.get('routed')),
       counters(
         ['status'],

@@ -314,6 +314,7 @@ class Node implements RunningNode {
         proxy: this.#proxySetup,
         limits: config.proxy.limits,
         handshakeTimeoutMs: config.proxy.handshakeTimeoutMs,
+        fastLane: config.proxy.fastLane,
         version: this.#version,
         logLevel: config.logLevel,
       },

@@ -68,6 +68,8 @@ export interface WorkerSetup {
   /** What a client may take of time and room. */
   readonly limits: ClientLimits
   readonly handshakeTimeoutMs: number
+  /** Whether plain requests are read without node:http. */
+  readonly fastLane: boolean
   readonly version: string
   readonly logLevel: LogLevel
 }

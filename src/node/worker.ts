@@ -69,6 +69,7 @@ class ProxyWorker {
       product: `troop/${version}`,
       counters: this.#counters,
       limits: setup.limits,
+      fastLane: setup.fastLane,
       reusePort,
     }
     this.#inbound = new HttpInbound(inboundOptions)

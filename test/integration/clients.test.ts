@@ -10,17 +10,18 @@ import { Client, type Dispatcher, Pool } from 'undici'
 import { certificate } from '../support/certificate.ts'
 import { curl } from '../support/curl.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { requireProgram } from '../support/program.ts'
 import { trusting } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
-describe('undici', () => {
+inEachLane('undici', (lane) => {
   let upstream: Upstream
   let gateway: TestGateway
 
   beforeEach(async () => {
     upstream = await new Upstream().start()
-    gateway = await new TestGateway().start()
+    gateway = await new TestGateway({ lane }).start()
     gateway.addApi({ request_path: '/', upstream_url: upstream.url })
   })
   afterEach(async () => {
@@ -76,7 +77,7 @@ describe('undici', () => {
   }
 })
 
-describe('curl', () => {
+inEachLane('curl', (lane) => {
   let dir: string
   let upstream: Upstream
   let gateway: TestGateway
@@ -92,7 +93,7 @@ describe('curl', () => {
   })
   beforeEach(async () => {
     upstream = await new Upstream().start()
-    gateway = await new TestGateway().start()
+    gateway = await new TestGateway({ lane }).start()
     gateway.addApi({ request_path: '/', upstream_url: upstream.url })
   })
   afterEach(async () => {

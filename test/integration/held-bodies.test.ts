@@ -6,13 +6,14 @@ import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
 import { definePlugin, type Phases, Refusal } from '../../src/plugins/plugin.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
 
 /** Much less than the setting's default. */
 const heldBytesMax = 100_000
 
-describe('a body that a plugin sees whole', () => {
+inEachLane('a body that a plugin sees whole', (lane) => {
   let upstream: Upstream
   let gateway: TestGateway
   let api: Row
@@ -27,6 +28,7 @@ describe('a body that a plugin sees whole', () => {
       headers: (...args) => which().headers?.(...args),
     })
     gateway = await new TestGateway({
+      lane,
       heldBytesMax,
       plugins: [
         definePlugin({ name: 'first', priority: 951, phases: phases(() => first) }),

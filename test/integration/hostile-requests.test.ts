@@ -1,17 +1,22 @@
 // Each request of hostile/ over a socket of its own, to a gateway in front of an upstream that forgives nothing. Some
-// lanes at once, each with gateway and upstream of its own, so that what arrived is known to be of this request.
+// at once, each at a gateway and an upstream of its own, so that what arrived is known to be of this request.
 import type { Socket } from 'node:net'
 import { expect } from 'chai'
 import { Counters } from '../../src/proxy/counters.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { inEachLane, type Lane } from '../support/lanes.ts'
 import { connect, connectTls, exchange } from '../support/raw-http.ts'
 import { type Recorded, StrictRecorder, valuesOf } from '../support/strict-recorder.ts'
 import type { HostileRequest, Passed } from './hostile/hostile-request.ts'
 import { hostileRequests } from './hostile/hostile-requests.ts'
 
-class Lane {
+class Pair {
   readonly recorder = new StrictRecorder()
-  readonly gateway = new TestGateway()
+  readonly gateway: TestGateway
+
+  constructor(lane: Lane) {
+    this.gateway = new TestGateway({ lane })
+  }
 
   async start(): Promise<this> {
     await Promise.all([this.recorder.start(), this.gateway.start()])
@@ -116,13 +121,13 @@ function differences(wanted: Passed, got: Recorded | undefined): string[] {
   return faults
 }
 
-describe('hostile requests', () => {
-  let lanes: Lane[]
+inEachLane('hostile requests', (lane) => {
+  let pairs: Pair[]
 
   before(async () => {
-    lanes = await Promise.all(Array.from({ length: 6 }, () => new Lane().start()))
+    pairs = await Promise.all(Array.from({ length: 6 }, () => new Pair(lane).start()))
   })
-  after(() => Promise.all(lanes.map((lane) => lane.stop())))
+  after(() => Promise.all(pairs.map((pair) => pair.stop())))
 
   /** All of `requests`, and the faults of each by its name. */
   async function faultsOf(
@@ -132,9 +137,9 @@ describe('hostile requests', () => {
     const faults: Record<string, string[]> = {}
     const left = [...requests]
     await Promise.all(
-      lanes.map(async (lane) => {
+      pairs.map(async (pair) => {
         for (let request = left.shift(); request; request = left.shift()) {
-          const found = await lane.try(request, port)
+          const found = await pair.try(request, port)
           if (found.length > 0) faults[request.name] = found
         }
       }),
@@ -159,24 +164,24 @@ describe('hostile requests', () => {
   })
 
   it('HTTP on the port for TLS ends without a word', async () => {
-    const { gateway } = lanes[0] as Lane
+    const { gateway } = pairs[0] as Pair
     expect(await exchange(gateway.tlsPort, 'GET / HTTP/1.1\r\nHost: test\r\n\r\n')).equal('')
   })
 
   it('requests without end behind one that takes its time cost the connection', async () => {
-    const lane = lanes[0] as Lane
-    const socket = await connect(lane.gateway.port)
+    const pair = pairs[0] as Pair
+    const socket = await connect(pair.gateway.port)
     socket.on('error', () => {})
     const waiting = Promise.withResolvers<void>()
-    const hold = lane.gateway.catalog.onLookup
-    lane.gateway.catalog.onLookup = () => waiting.promise
+    const hold = pair.gateway.catalog.onLookup
+    pair.gateway.catalog.onLookup = () => waiting.promise
     socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(5000))
     socket.resume()
     await new Promise<void>((resolve) => socket.once('close', () => resolve()))
-    lane.gateway.catalog.onLookup = hold
+    pair.gateway.catalog.onLookup = hold
     waiting.resolve()
-    expect(new Counters(lane.gateway.counters).refusals.pipelined).equal(1)
-    expect(await lane.recorder.take()).deep.equal([])
+    expect(new Counters(pair.gateway.counters).refusals.pipelined).equal(1)
+    expect(await pair.recorder.take()).deep.equal([])
   })
 
   it('each has a name of its own in its class', () => {

@@ -4,10 +4,11 @@ import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { definePlugin, type Phases, type PluginAnswer } from '../../src/plugins/plugin.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
-describe('proxy: faults that cost one request', () => {
+inEachLane('proxy: faults that cost one request', (lane) => {
   let upstream: Upstream
   let gateway: TestGateway
   /** Of the plugin `odd`: a test sets the phases that it is about. */
@@ -25,7 +26,7 @@ describe('proxy: faults that cost one request', () => {
       },
     })
     upstream = await new Upstream().start()
-    gateway = await new TestGateway({ plugins: [odd] }).start()
+    gateway = await new TestGateway({ lane, plugins: [odd] }).start()
   })
 
   // Stops only when each request was told to be through.

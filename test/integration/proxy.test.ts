@@ -7,17 +7,18 @@ import type { Row } from '../../src/base/json.ts'
 import { definePlugin, type LogRecord, type PluginRequest } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
 
-describe('proxy', () => {
+inEachLane('proxy', (lane) => {
   let upstream: Upstream
   let gateway: TestGateway
 
   beforeEach(async () => {
     upstream = await new Upstream().start()
-    gateway = await new TestGateway().start()
+    gateway = await new TestGateway({ lane }).start()
   })
 
   afterEach(async () => {
@@ -28,7 +29,7 @@ describe('proxy', () => {
   /** Another gateway in place of the usual one. */
   async function restart(options: TestGatewayOptions): Promise<void> {
     await gateway.stop()
-    gateway = await new TestGateway(options).start()
+    gateway = await new TestGateway({ lane, ...options }).start()
   }
 
   /** An API for the host `test`, so that every path is its own; with the recorder. */
@@ -1032,7 +1033,7 @@ describe('proxy', () => {
     })
 
     it('an address in use is an error that names it', async () => {
-      const other = new TestGateway()
+      const other = new TestGateway({ lane })
       const failed = await other.inbound
         .start({ host: '127.0.0.1', port: gateway.port })
         .catch((error: Error) => error)

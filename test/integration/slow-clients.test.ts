@@ -3,16 +3,17 @@ import type { Socket } from 'node:net'
 import { expect } from 'chai'
 import { Counters } from '../../src/proxy/counters.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { connect, connectTls, exchange } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
-describe('slow clients', () => {
+inEachLane('slow clients', (lane) => {
   let upstream: Upstream
   let gateway: TestGateway
 
   async function start(options: TestGatewayOptions): Promise<void> {
-    gateway = await new TestGateway(options).start()
+    gateway = await new TestGateway({ lane, ...options }).start()
     gateway.addApi({ request_host: 'test', upstream_url: upstream.url })
   }
 

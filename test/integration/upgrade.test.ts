@@ -11,11 +11,12 @@ import { Counters } from '../../src/proxy/counters.ts'
 import { Trust } from '../../src/proxy/outbound/trust.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { connect, connectTls, exchange } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
 
-describe('WebSocket', () => {
+inEachLane('WebSocket', (lane) => {
   let gateway: TestGateway
   let server: http.Server
   let sockets: WebSocketServer
@@ -27,7 +28,7 @@ describe('WebSocket', () => {
     server = http.createServer((_request, response) => response.writeHead(426).end('this is for WebSocket'))
     sockets = echoOn(server)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    gateway = await new TestGateway().start()
+    gateway = await new TestGateway({ lane }).start()
   })
 
   afterEach(async () => {
@@ -50,7 +51,7 @@ describe('WebSocket', () => {
 
   async function restart(options: TestGatewayOptions): Promise<void> {
     await gateway.stop()
-    gateway = await new TestGateway(options).start()
+    gateway = await new TestGateway({ lane, ...options }).start()
   }
 
   function addApi(row: Row = {}): Row {

@@ -21,6 +21,7 @@ import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
 import { Router } from '../../src/proxy/router.ts'
 import { certificate, certificateKey } from './certificate.ts'
 import { testCounters } from './counters.ts'
+import type { Lane } from './lanes.ts'
 import { ScriptedCatalog } from './scripted-catalog.ts'
 import { noWriter } from './writer.ts'
 
@@ -36,6 +37,8 @@ export interface TestGatewayOptions {
   readonly inboundTimeoutMs?: number
   readonly limits?: Partial<ClientLimits>
   readonly graceMs?: number
+  /** Default: the fast one. */
+  readonly lane?: Lane
   /** With which plugins count requests. */
   readonly counting?: Counters
   /** With which plugins write; by default no row is found. */
@@ -87,6 +90,7 @@ export class TestGateway {
     const inboundOptions = {
       ...{ handler, clock, logger, product: 'troop/1.2.3', counters: this.counters },
       ...{ limits: limitsOf(options), graceMs: options.graceMs ?? 1000 },
+      fastLane: options.lane !== 'ordinary',
     }
     this.inbound = new HttpInbound(inboundOptions)
     const { contextFor } = this.gateway

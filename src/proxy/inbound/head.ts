@@ -17,10 +17,27 @@ export function headText(status: number, reason: string | undefined, raw: readon
 
 /** @throws {TypeError} for names and values that can't stand in a head */
 export function requireFields(raw: readonly string[]): void {
-  for (let i = 0; i < raw.length; i += 2) {
-    validateHeaderName(raw[i] as string)
-    validateHeaderValue(raw[i] as string, raw[i + 1] as string)
-  }
+  for (let i = 0; i < raw.length; i += 2) requireField(raw[i] as string, raw[i + 1] as string)
+}
+
+/** @throws {TypeError} as `requireFields` */
+export function requireField(name: string, value: string): void {
+  // Most are fine, and the two below take several times as long to find that out.
+  if (namePattern.test(name) && !notInValue.test(value)) return
+  validateHeaderName(name)
+  validateHeaderValue(name, value)
+}
+
+const namePattern = /^[\w!#$%&'*+.^`|~-]+$/
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/
+
+/**
+ * Whether fields can come after the body of an answer to a client of HTTP/1.1. They need chunks to come after: none
+ * follow a counted body, or no body.
+ */
+export function canHaveTrailers(method: string, status: number, raw: readonly string[]): boolean {
+  if (method === 'HEAD' || status === 204 || status === 304) return false
+  return !raw.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
 }
 
 /** What node:http takes for a reason phrase. */

@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
 import type { Answer } from '../request.ts'
-import { headText, isReason, requireFields } from './head.ts'
+import { canHaveTrailers, headText, isReason, requireFields } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class HttpReply implements Reply {
@@ -71,8 +71,13 @@ export class HttpReply implements Reply {
 
   head(status: number, reason: string | undefined, headers: readonly string[]): void {
     if (!this.open) return
-    const canHaveTrailers = this.#canHaveTrailers(status, headers)
-    const raw = without(headers, (name) => name === 'trailer' && !canHaveTrailers)
+    const { method, httpVersionMinor } = this.#request
+    const withTrailers = httpVersionMinor > 0 && canHaveTrailers(method as string, status, headers)
+    // How the body is framed is not the caller's to say.
+    const raw = without(
+      headers,
+      (name) => name === 'transfer-encoding' || (name === 'trailer' && !withTrailers),
+    )
     if (this.#isSpoiled || this.#isLast()) raw.push('Connection', 'close')
     this.#headers = raw
     // node:http would refuse the head too, but remember that no body follows, not even that of another head.
@@ -140,12 +145,5 @@ export class HttpReply implements Reply {
     if (this.#closed) return
     this.#closed = true
     this.watcher.closed(complete)
-  }
-
-  /** Trailers need chunks to come after: none follow a counted body, no body, or one for an HTTP/1.0 client. */
-  #canHaveTrailers(status: number, headers: readonly string[]): boolean {
-    const { method, httpVersionMinor } = this.#request
-    if (method === 'HEAD' || httpVersionMinor === 0 || status === 204 || status === 304) return false
-    return !headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
   }
 }

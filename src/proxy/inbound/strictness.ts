@@ -66,12 +66,18 @@ function faultOfFields(
   return hosts === 0 && httpVersion === '1.1' ? 'host' : undefined
 }
 
-function isNamed(text: string, lower: string): boolean {
+/** Whether it is `lower`, in whatever case. */
+export function isNamed(text: string, lower: string): boolean {
   return text === lower || text.toLowerCase() === lower
 }
 
 function faultOfHost(value: string): RefusalReason | undefined {
-  return hostPattern.test(value.trim()) ? undefined : 'host'
+  return isHost(value) ? undefined : 'host'
+}
+
+/** Whether a value of `Host` names one. */
+export function isHost(value: string): boolean {
+  return hostPattern.test(value.trim())
 }
 
 /** Codings other than chunks would be lost on the way, and the upstream would take the body for something else. */

@@ -1,0 +1,292 @@
+// The way back to one client of the fast lane. What it says is, byte for byte, what HttpReply has node:http say.
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
+import type { Answer } from '../request.ts'
+import type { CountedBody } from './counted-body.ts'
+import { DateLine } from './date-line.ts'
+import { canHaveTrailers, headText, isReason, requireField, requireFields } from './head.ts'
+import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
+import { isNamed } from './strictness.ts'
+
+export interface FastRepliesOptions {
+  readonly clock: Clock
+  /** What clients are told of how long an idle connection is kept. */
+  readonly idleMs: number
+  /** Whether connections are to be closed after the reply in hand. */
+  readonly isDraining: () => boolean
+}
+
+/** What all replies of an inbound lean on. */
+export class FastReplies {
+  readonly clock: Clock
+  readonly isDraining: () => boolean
+  /** The field Date, as it is now. */
+  readonly date: DateLine
+  /** The field Keep-Alive, with the end of its line. */
+  readonly keepAlive: string
+  readonly #headed: FastReply[] = []
+
+  constructor({ clock, idleMs, isDraining }: FastRepliesOptions) {
+    this.clock = clock
+    this.isDraining = isDraining
+    this.date = new DateLine(clock)
+    this.keepAlive = `Keep-Alive: timeout=${Math.floor(idleMs / 1000)}\r\n`
+  }
+
+  /** Its body may be long in coming. What is here when this tick's work is done goes with the head. */
+  flushLater(reply: FastReply): void {
+    if (this.#headed.push(reply) === 1) queueMicrotask(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    for (const reply of this.#headed) reply.flush()
+    this.#headed.length = 0
+  }
+}
+
+/** A request that a reply is for. */
+export interface FastRequest {
+  readonly method: string
+  readonly keepsAlive: boolean
+  readonly body: CountedBody | null
+}
+
+/** As much goes into one text with the head, and by one call to the system; node:net writes longer texts another way. */
+const textMax = 16 * 1024
+
+export class FastReply implements Reply {
+  watcher: ReplyWatcher = nobody
+  /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
+  lingersSince = Number.POSITIVE_INFINITY
+  readonly #socket: Socket
+  readonly #request: FastRequest
+  readonly #replies: FastReplies
+  /** Called once, when it is closed, after its watcher. */
+  readonly #closed: () => void
+  #state: 'open' | 'headed' | 'ended' | 'closed' = 'open'
+  #isSpoiled = false
+  /** Whether the connection closes after it. */
+  #isLast: boolean
+  #isCounted = false
+  #isBodiless = false
+  /** What is still to be written. */
+  #held = ''
+  #bytesSent = 0
+
+  constructor(socket: Socket, request: FastRequest, replies: FastReplies, closed: () => void) {
+    this.#socket = socket
+    this.#request = request
+    this.#replies = replies
+    this.#closed = closed
+    this.#isLast = !request.keepsAlive
+  }
+
+  get open(): boolean {
+    return (this.#state === 'open' || this.#state === 'headed') && !this.#socket.destroyed
+  }
+
+  get bytesSent(): number {
+    return this.#bytesSent
+  }
+
+  /** Whether the client has to send more of its body. */
+  get isUploading(): boolean {
+    return !this.isHeardOut && this.#request.body?.readableFlowing === true
+  }
+
+  /** Whether the client has to take more of the reply, or of what the system holds before it. */
+  get isDownloading(): boolean {
+    return this.#socket.writableLength > 0
+  }
+
+  /** Whether the client has said all that it had announced. */
+  get isHeardOut(): boolean {
+    return this.#request.body === null || this.#request.body.isComplete
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Whether it has closed its side of the connection, and waits for the client to do so. */
+  get hasHungUp(): boolean {
+    return this.lingersSince < Number.POSITIVE_INFINITY && this.#socket.writableEnded
+  }
+
+  /** Whether nothing that comes after the request is anybody's (RFC 9112, 9.6). */
+  get isLast(): boolean {
+    return this.#isLast
+  }
+
+  inform(status: number, headers: readonly string[]): void {
+    if (this.#state !== 'open' || this.#socket.destroyed || this.#socket.writableNeedDrain) return
+    this.#say(headText(status, undefined, headers))
+  }
+
+  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+    if (!this.open) return
+    this.#held = this.#headText(status, reason, headers)
+    this.#state = 'headed'
+    this.#replies.flushLater(this)
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (!this.open || chunk.length === 0 || this.#isBodiless) return true
+    if (this.#held.length + chunk.length > textMax) return this.#writeLarge(chunk)
+    if (this.#held !== '') this.#held += this.#framed(chunk)
+    else if (this.#isCounted) return this.#writeLarge(chunk)
+    else this.#say(this.#framed(chunk))
+    return this.#hasRoom
+  }
+
+  end(trailers: readonly string[] = []): void {
+    if (!this.open) return
+    requireFields(trailers)
+    if (this.#isInChunks) this.#held += lastChunk(trailers)
+    this.#state = 'ended'
+    this.flush()
+    if (this.#isLast && !this.isHeardOut && this.#isCounted) this.#hangUp()
+    else if (this.#socket.writableLength === 0) this.#complete()
+    else this.#socket.write('', 'latin1', (error) => (error ? undefined : this.#complete()))
+  }
+
+  /** Writes what is held. */
+  flush(): void {
+    if (this.#held === '') return
+    const text = this.#held
+    this.#held = ''
+    this.#say(text)
+  }
+
+  switchTo(): undefined {}
+
+  /** The rest of the request will not come. */
+  spoil(answer: Answer): void {
+    this.#isSpoiled = true
+    if (this.open) this.watcher.spoiled(answer)
+    else this.#socket.destroy()
+  }
+
+  cut(): void {
+    if (this.#state !== 'closed') this.#socket.destroy()
+  }
+
+  /** Its connection has room again. */
+  drained(): void {
+    if (this.open) this.watcher.drained()
+  }
+
+  /** Its connection is gone. */
+  broken(): void {
+    this.#close(false)
+  }
+
+  get #isInChunks(): boolean {
+    return !this.#isBodiless && !this.#isCounted
+  }
+
+  get #hasRoom(): boolean {
+    return this.#socket.writableLength === 0 || !this.#socket.writableNeedDrain
+  }
+
+  /** @param chunk  small enough for text */
+  #framed(chunk: Uint8Array): string {
+    const text = latin1(chunk)
+    return this.#isCounted ? text : `${chunk.length.toString(16)}\r\n${text}\r\n`
+  }
+
+  #writeLarge(chunk: Uint8Array): boolean {
+    const socket = this.#socket
+    const isAlone = this.#isCounted && this.#held === ''
+    if (!isAlone) socket.cork()
+    if (this.#isInChunks) this.#held += `${chunk.length.toString(16)}\r\n`
+    this.flush()
+    this.#bytesSent += chunk.length
+    socket.write(chunk)
+    if (this.#isInChunks) this.#say('\r\n')
+    if (!isAlone) socket.uncork()
+    return this.#hasRoom
+  }
+
+  #say(text: string): void {
+    if (this.#socket.destroyed) return
+    this.#bytesSent += text.length
+    this.#socket.write(text, 'latin1')
+  }
+
+  /** All of it is on its way. */
+  #complete(): void {
+    if (this.#isLast) this.#socket.destroySoon()
+    this.#close(true)
+  }
+
+  /**
+   * Says that nothing more will come, and goes on listening for a while (RFC 9112, 9.6). Closed at once, the
+   * connection would be reset by what is still on its way, and with it the reply lost.
+   */
+  #hangUp(): void {
+    this.lingersSince = this.#replies.clock.monotonic()
+    this.#socket.end(() => this.#close(this.#socket.writableFinished))
+  }
+
+  #close(complete: boolean): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.watcher.closed(complete)
+    this.#closed()
+  }
+
+  #headText(given: number, reason: string | undefined, raw: readonly string[]): string {
+    // As node:http takes numbers that are none of HTTP's.
+    const status = given | 0
+    if (status < 100 || status > 999) throw new RangeError(`no status of HTTP: ${given}`)
+    const { method } = this.#request
+    const { date, keepAlive, isDraining } = this.#replies
+    let isDated = false
+    let isCounted = false
+    let says: 'nothing' | 'something' | 'close' = 'nothing'
+    let time = keepAlive
+    let text = `HTTP/1.1 ${status} ${isReason(reason) ? reason : (STATUS_CODES[status] ?? 'unknown')}\r\n`
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i] as string
+      const value = raw[i + 1] as string
+      requireField(name, value)
+      if (name.length === 4 && isNamed(name, 'date')) isDated = true
+      else if (name.length === 14 && isNamed(name, 'content-length')) isCounted = true
+      else if (name.length === 10 && isNamed(name, 'connection'))
+        says = says === 'close' || /(?:^|\W)close(?:$|\W)/i.test(value) ? 'close' : 'something'
+      else if (name.length === 10 && isNamed(name, 'keep-alive')) time = ''
+      else if (isDropped(name, method, status, raw)) continue
+      text += `${name}: ${value}\r\n`
+    }
+    if (this.#isSpoiled || isDraining()) {
+      says = 'close'
+      text += 'Connection: close\r\n'
+    }
+    if (!isDated) text += date.text
+    if (says === 'close') this.#isLast = true
+    else if (says === 'nothing')
+      text += this.#isLast ? 'Connection: close\r\n' : `Connection: keep-alive\r\n${time}`
+    this.#isCounted = isCounted
+    this.#isBodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304
+    return `${text}${this.#isInChunks ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
+  }
+}
+
+/** How the body is framed is not the caller's to say, nor trailers where none can come. */
+function isDropped(name: string, method: string, status: number, raw: readonly string[]): boolean {
+  if (name.length === 17) return isNamed(name, 'transfer-encoding')
+  return name.length === 7 && isNamed(name, 'trailer') && !canHaveTrailers(method, status, raw)
+}
+
+function lastChunk(trailers: readonly string[]): string {
+  let text = '0\r\n'
+  for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`
+  return `${text}\r\n`
+}
+
+function latin1(bytes: Uint8Array): string {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return buffer.toString('latin1')
+}

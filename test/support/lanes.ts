@@ -1,0 +1,9 @@
+// The two ways in which requests are read. What is claimed of one must hold in the other.
+
+export const lanes = ['fast', 'ordinary'] as const
+export type Lane = (typeof lanes)[number]
+
+/** The suite once in each lane; in the fast one requests take the ordinary lane where they are not plain. */
+export function inEachLane(title: string, suite: (lane: Lane) => void): void {
+  for (const lane of lanes) describe(`${title}, ${lane} lane`, () => suite(lane))
+}
