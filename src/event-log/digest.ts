@@ -1,8 +1,10 @@
 // The chain of digests, recomputed from what was received. The same sum as `event_digest` in
 // migrations/0001_log.ts.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Position, Stamp } from '../base/stamp.ts'
 import type { LogEvent } from './event.ts'
+
+const positionBytes = 8
 
 /**
  * SHA-256(previous ‖ position as 8 bytes, big-endian ‖ body in UTF-8).
@@ -11,9 +13,11 @@ import type { LogEvent } from './event.ts'
  * @returns         64 lower-case hex digits
  */
 export function eventDigest(previous: string, position: Position, body: string): string {
-  const place = Buffer.alloc(8)
-  place.writeBigInt64BE(BigInt(position))
-  return createHash('sha256').update(previous, 'hex').update(place).update(body, 'utf8').digest('hex')
+  const digested = Buffer.allocUnsafe(previous.length / 2 + positionBytes + Buffer.byteLength(body))
+  const placeAt = digested.write(previous, 'hex')
+  digested.writeBigInt64BE(BigInt(position), placeAt)
+  digested.write(body, placeAt + positionBytes)
+  return hash('sha256', digested)
 }
 
 /**

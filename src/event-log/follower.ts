@@ -58,7 +58,10 @@ export class Follower {
   /** Whether the one activity runs: loading or pulling, until there is nothing left to do. */
   #active = false
   /** Aborted by a sign of life since the last attempt: ends the wait before the next one. */
-  #wake = new AbortController()
+  /** Ends a pause that is under way. */
+  #wake: AbortController | undefined
+  /** Whether something happened since the step that is under way began: no pause after it. */
+  #isWoken = false
   /** Digests that were read at positions above `applied`, to be compared there. */
   readonly #ahead = new Map<Position, string>()
   /** Digests at the ends of the transactions that were applied last. */
@@ -116,7 +119,7 @@ export class Follower {
    * @param path  by what this was learnt
    */
   nudge(position?: Position, path: DeliveryPath = 'pull'): void {
-    this.#wake.abort()
+    this.#wakeUp()
     if (position !== undefined && position <= this.#applied.position) return
     if (!this.#pullWanted) this.#pullPath = path
     this.#pullWanted = true
@@ -152,7 +155,7 @@ export class Follower {
    * @param path      why it was read
    */
   observe(sentAt: Stamp, answered: Stamp, path: DeliveryPath = 'pull'): void {
-    this.#wake.abort()
+    this.#wakeUp()
     // Loading already; or sent in a history that was left meanwhile.
     if (this.#mustLoad() || sentAt.position > this.#applied.position) return
     const known = [sentAt, this.#applied].find(({ position }) => position === answered.position)
@@ -190,7 +193,7 @@ export class Follower {
 
   /** Forgets all and loads anew. */
   reset(reason: string): void {
-    this.#wake.abort()
+    this.#wakeUp()
     this.#loadReason ??= reason
     this.#act()
   }
@@ -198,7 +201,7 @@ export class Follower {
   /** Nothing is applied from now on; a read that is under way ends by itself and is ignored. */
   stop(): void {
     this.#state = 'stopped'
-    this.#wake.abort()
+    this.#wakeUp()
     this.#caughtUp.resolve()
   }
 
@@ -224,7 +227,7 @@ export class Follower {
   /** The only place that loads and pulls, one step after the other. Never rejects. */
   async #run(): Promise<void> {
     for (let setbacks = 0; this.#state === 'following' && (this.#mustLoad() || this.#pullWanted); ) {
-      this.#wake = new AbortController()
+      this.#isWoken = false
       try {
         if (this.#loadReason !== undefined) await this.#load(this.#loadReason)
         else if (await this.#pull()) setbacks = 0
@@ -347,6 +350,15 @@ export class Follower {
 
   async #pause(setbacks: number): Promise<void> {
     const { clock, random } = this.#parts
-    await clock.sleep(backoffMs(setbacks, retry, random), this.#wake.signal)
+    const pauseMs = backoffMs(setbacks, retry, random)
+    if (this.#isWoken) return
+    this.#wake = new AbortController()
+    await clock.sleep(pauseMs, this.#wake.signal)
+    this.#wake = undefined
+  }
+
+  #wakeUp(): void {
+    this.#isWoken = true
+    this.#wake?.abort()
   }
 }

@@ -54,18 +54,19 @@ const defaults = {
 const urgentAnswerBytesMax = 16 << 10
 
 /** Wire format: members may be added, none may change its meaning. What has a method and no id is a notice. */
-const message = z.union([
-  z.object({
-    id: z.int().nonnegative().optional(),
-    method: z.string().max(64),
-    params: z.unknown().optional(),
-  }),
-  z.object({
-    id: z.int().nonnegative(),
-    error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }),
-  }),
-  z.object({ id: z.int().nonnegative(), result: z.unknown() }),
-])
+const id = z.int().nonnegative()
+const call = z.object({ id: id.optional(), method: z.string().max(64), params: z.unknown().optional() })
+const failure = z.object({
+  id,
+  error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }),
+})
+const result = z.object({ id, result: z.unknown() })
+
+/** What `received` must be by what it has: said at once, where a union would try one after the other. */
+function shapeOf(received: unknown) {
+  if (typeof received !== 'object' || received === null) return call
+  return 'method' in received ? call : 'error' in received ? failure : result
+}
 
 interface Waiting {
   readonly resolve: (result: unknown) => void
@@ -185,7 +186,7 @@ export class RpcConnection {
   }
 
   #accept(received: unknown): void {
-    const parsed = message.safeParse(received)
+    const parsed = shapeOf(received).safeParse(received)
     if (!parsed.success) throw new RpcProtocol('expected a request or an answer', parsed.error)
     const { data } = parsed
     if (!('method' in data)) this.#settle(data)

@@ -40,6 +40,9 @@ export class FrameDecoder {
    * @throws {RpcProtocol} when a frame is empty, too long or not JSON
    */
   push(chunk: Buffer): unknown[] {
+    // Mostly one frame comes as one chunk.
+    if (this.#bytes === 0 && this.#length === undefined && isWholeFrame(chunk, this.#frameBytesMax))
+      return [parse(chunk, headerBytes)]
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
     const messages: unknown[] = []
@@ -82,9 +85,14 @@ export class FrameDecoder {
   }
 }
 
-function parse(body: Buffer): unknown {
+function isWholeFrame(chunk: Buffer, frameBytesMax: number): boolean {
+  const length = chunk.length - headerBytes
+  return length > 0 && length <= frameBytesMax && chunk.readUInt32BE() === length
+}
+
+function parse(bytes: Buffer, start = 0): unknown {
   try {
-    return JSON.parse(body.toString('utf8'))
+    return JSON.parse(bytes.toString('utf8', start))
   } catch (cause) {
     throw new RpcProtocol('expected a frame of JSON', cause)
   }

@@ -10,8 +10,11 @@ export function seededRandom(seed: number): Random {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
-  const hex = (bytes: number) =>
-    Array.from({ length: bytes * 2 }, () => Math.floor(fraction() * 16).toString(16)).join('')
+  const hex = (bytes: number) => {
+    let digits = ''
+    for (let i = 0; i < bytes * 2; i++) digits += '0123456789abcdef'[Math.floor(fraction() * 16)]
+    return digits
+  }
   const uuid = () => `${hex(4)}-${hex(2)}-4${hex(2).slice(1)}-a${hex(2).slice(1)}-${hex(6)}`
   return { fraction, hex, uuid }
 }

@@ -20,6 +20,14 @@ const resendMostMs = 2500
 /** What a stream takes before it asks to wait. */
 const highWaterBytes = 64 << 10
 
+/** From one machine to another. */
+interface Way {
+  /** How many faults say that nothing passes. */
+  cuts: number
+  /** What everything takes longer, at the most. */
+  slowMs: number
+}
+
 interface Listening {
   readonly process: Process
   readonly accept: (stream: Duplex, from: string) => void
@@ -28,10 +36,8 @@ interface Listening {
 export class Network {
   readonly scheduler: Scheduler
   readonly #random: Random
-  /** Directions in which nothing passes, with how many faults say so. */
-  readonly #cuts = new Map<string, number>()
-  /** What directions take longer, in ms. */
-  readonly #slow = new Map<string, number>()
+  /** By where from and where to. */
+  readonly #ways = new Map<string, Map<string, Way>>()
   /** Where messages wait to be sent again. */
   readonly #stalled = new Set<Pipe>()
   readonly #streams = new Set<SimulatedStream>()
@@ -45,25 +51,21 @@ export class Network {
 
   /** Nothing passes from one machine to another until the call that is returned. */
   cut(from: string, to: string): () => void {
-    const way = wayOf(from, to)
-    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1)
+    const way = this.#way(from, to)
+    way.cuts++
     return () => {
-      const left = (this.#cuts.get(way) ?? 1) - 1
-      if (left > 0) this.#cuts.set(way, left)
-      else this.#cuts.delete(way)
-      if (left === 0) for (const pipe of [...this.#stalled]) if (pipe.way === way) pipe.resend()
+      way.cuts--
+      if (way.cuts === 0) for (const pipe of [...this.#stalled]) if (pipe.way === way) pipe.resend()
     }
   }
 
   /** Everything from one machine to another takes up to `byMs` longer. */
   slow(from: string, to: string, byMs: number): () => void {
-    const way = wayOf(from, to)
-    this.#slow.set(way, (this.#slow.get(way) ?? 0) + byMs)
-    return () => this.#slow.set(way, (this.#slow.get(way) ?? 0) - byMs)
-  }
-
-  isCut(from: string, to: string): boolean {
-    return this.#cuts.has(wayOf(from, to))
+    const way = this.#way(from, to)
+    way.slowMs += byMs
+    return () => {
+      way.slowMs -= byMs
+    }
   }
 
   /** Breaks the connections between two machines; each end learns it by itself. */
@@ -74,11 +76,10 @@ export class Network {
     }
   }
 
-  latency(from: string, to: string): number {
+  latency({ slowMs }: Way): number {
     const usual = latencyMs.least + (latencyMs.most - latencyMs.least) * this.#random.fraction()
     const once = this.#random.fraction() < 0.01 ? usual * 10 : usual
-    const slow = this.#slow.get(wayOf(from, to)) ?? 0
-    return slow > 0 ? once + slow * this.#random.fraction() : once
+    return slowMs > 0 ? once + slowMs * this.#random.fraction() : once
   }
 
   resendDelay(stalledMs: number): number {
@@ -87,7 +88,7 @@ export class Network {
 
   /** One direction of a connection. */
   pipe(from: string, to: string, broken: () => void = () => undefined): Pipe {
-    return new Pipe(this, from, to, broken)
+    return new Pipe(this, this.#way(from, to), broken)
   }
 
   noteStalled(pipe: Pipe, isStalled: boolean): void {
@@ -149,27 +150,29 @@ export class Network {
       },
     }
   }
-}
 
-function wayOf(from: string, to: string): string {
-  return `${from} > ${to}`
+  #way(from: string, to: string): Way {
+    const ways = this.#ways.get(from) ?? new Map<string, Way>()
+    this.#ways.set(from, ways)
+    const way = ways.get(to) ?? { cuts: 0, slowMs: 0 }
+    ways.set(to, way)
+    return way
+  }
 }
 
 /** Messages in one direction of one connection: in order, and held back while nothing passes. */
 export class Pipe {
-  readonly way: string
+  readonly way: Way
   readonly #network: Network
-  readonly #ends: readonly [string, string]
   #broken: () => void
   #lastArrival = 0
   #held: (() => void)[] = []
   #heldSince = 0
   #giveUp: Appointment | undefined
 
-  constructor(network: Network, from: string, to: string, broken: () => void) {
+  constructor(network: Network, way: Way, broken: () => void) {
     this.#network = network
-    this.#ends = [from, to]
-    this.way = wayOf(from, to)
+    this.way = way
     this.#broken = broken
   }
 
@@ -178,14 +181,14 @@ export class Pipe {
   }
 
   send(arrive: () => void): void {
-    if (this.#held.length > 0 || this.#network.isCut(...this.#ends)) {
+    if (this.#held.length > 0 || this.way.cuts > 0) {
       this.#hold(arrive)
       return
     }
     const { scheduler } = this.#network
-    this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + this.#network.latency(...this.#ends))
+    this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + this.#network.latency(this.way))
     scheduler.at(this.#lastArrival, () => {
-      if (this.#held.length > 0 || this.#network.isCut(...this.#ends)) this.#hold(arrive)
+      if (this.#held.length > 0 || this.way.cuts > 0) this.#hold(arrive)
       else arrive()
     })
   }
@@ -194,7 +197,7 @@ export class Pipe {
   resend(): void {
     const { scheduler } = this.#network
     scheduler.after(this.#network.resendDelay(scheduler.now - this.#heldSince), () => {
-      if (this.#held.length === 0 || this.#network.isCut(...this.#ends)) return
+      if (this.#held.length === 0 || this.way.cuts > 0) return
       const held = this.#held
       this.#release()
       for (const arrive of held) this.send(arrive)

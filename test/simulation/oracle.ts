@@ -146,7 +146,7 @@ export class Oracle {
     const startMs = scheduler.now
     const complete = this.#complete
     return (answer) => {
-      const what = `${node.label} answered ${question.path} with ${question.key}: ${answer}`
+      const what = () => `${node.label} answered ${question.path} with ${question.key}: ${answer}`
       if (answer === '503') return this.#unanswered(worker, record, question, what)
       const states = record.states.slice(from)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
@@ -156,7 +156,7 @@ export class Oracle {
       const fitting = states.filter((state) => answerAt(state, question) === answer)
       if (fitting.length === 0) {
         const wanted = states.map((state) => `${answerAt(state, question)} at ${state.position}`)
-        return this.fail(states.length > 1 ? 'C8' : 'C2', `${what}; right would be ${wanted.join(' or ')}`)
+        return this.fail(states.length > 1 ? 'C8' : 'C2', `${what()}; right would be ${wanted.join(' or ')}`)
       }
       this.#checkMinimum(question, fitting, what)
       this.#checkRefusal(complete, startMs, fitting, what)
@@ -332,7 +332,7 @@ export class Oracle {
     question: Question,
     states: readonly State[],
     startMs: number,
-    what: string,
+    what: () => string,
   ): undefined {
     const { joined } = record
     const [state] = states
@@ -340,13 +340,16 @@ export class Oracle {
     if (this.#world.isDisturbed(node.host)) return
     for (const key of keysFor(state, question)) {
       if (isReadSince(record, key) || isKnownAbsent(record, state, key)) continue
-      return this.fail('C6', `${what}; ${key} was not read again since the join at ${joined.state.position}`)
+      return this.fail(
+        'C6',
+        `${what()}; ${key} was not read again since the join at ${joined.state.position}`,
+      )
     }
   }
 
-  #checkMinimum({ minPosition = 0 }: Question, fitting: readonly State[], what: string): void {
+  #checkMinimum({ minPosition = 0 }: Question, fitting: readonly State[], what: () => string): void {
     if (fitting.every(({ position }) => position < minPosition)) {
-      this.fail('C2', `${what}; it was to be ${minPosition} or later`)
+      this.fail('C2', `${what()}; it was to be ${minPosition} or later`)
     }
   }
 
@@ -354,13 +357,13 @@ export class Oracle {
     complete: { readonly state: State; readonly atMs: number } | undefined,
     startMs: number,
     fitting: readonly State[],
-    what: string,
+    what: () => string,
   ): void {
     if (!complete || complete !== this.#complete || startMs < complete.atMs + clockSlackMs) return
     if (fitting.some((state) => isAtOrAfter(state, complete.state))) return
     this.fail(
       'refuse',
-      `${what}; ${complete.state.position} was complete ${startMs - complete.atMs} ms before`,
+      `${what()}; ${complete.state.position} was complete ${startMs - complete.atMs} ms before`,
     )
   }
 
@@ -371,27 +374,30 @@ export class Oracle {
     this.#complete = { state, atMs: scheduler.now }
   }
 
-  #remember(worker: object, { path, key }: Question, { states, loads }: Record): void {
-    const answerable = this.#answerable.get(worker) ?? new Map()
-    this.#answerable.set(worker, answerable)
-    answerable.set(`${path} ${key}`, { states: states.length, loads })
+  #remember(worker: object, { text }: Question, { states, loads }: Record): void {
+    let answerable = this.#answerable.get(worker)
+    if (!answerable) {
+      answerable = new Map()
+      this.#answerable.set(worker, answerable)
+    }
+    answerable.set(text, { states: states.length, loads })
   }
 
-  #unanswered(worker: object, record: Record, question: Question, what: string): undefined {
+  #unanswered(worker: object, record: Record, question: Question, what: () => string): undefined {
     const { marks, plan } = this.#world
     marks.note('request: 503')
     const { onStale, cacheBytes } = plan.settings
     if (question.minPosition !== undefined || onStale === 'refuse') return
-    if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
+    if (this.#world.isCalm(12_000)) return this.fail('C7', `${what()}; and nothing was wrong`)
     if (cacheBytes < 100_000 || plan.faults.some(({ kind }) => kind === 'datastore errors')) return
-    const before = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
+    const before = this.#answerable.get(worker)?.get(question.text)
     const state = record.states.at(-1)
     if (!before || !state || before.loads !== record.loads) return
     const touched = record.states.slice(before.states).flatMap((later) => [...this.#touched(later)])
     const keys = keysFor(state, question)
     const keysThen = keysFor(record.states[before.states - 1] as State, question)
     if (keys.join() !== keysThen.join() || keys.some((key) => touched.includes(key))) return
-    this.fail('C7', `${what}; it was answered before, and nothing of it has changed since`)
+    this.fail('C7', `${what()}; it was answered before, and nothing of it has changed since`)
   }
 
   /** C3: what the node holds under a key is what is true at what it has applied, or, read later, after it. */

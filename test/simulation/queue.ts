@@ -10,9 +10,21 @@ export interface Due {
   readonly act: () => void
 }
 
-interface Entry extends Appointment, Due {
+class Entry implements Appointment, Due {
+  readonly at: number
   readonly order: number
-  isOff: boolean
+  readonly act: () => void
+  isOff = false
+
+  constructor(at: number, order: number, act: () => void) {
+    this.at = at
+    this.order = order
+    this.act = act
+  }
+
+  cancel(): void {
+    this.isOff = true
+  }
 }
 
 /** A binary heap. */
@@ -21,12 +33,7 @@ export class Queue {
   #order = 0
 
   add(at: number, act: () => void): Appointment {
-    const entry: Entry = {
-      ...{ at, act, order: this.#order++, isOff: false },
-      cancel() {
-        entry.isOff = true
-      },
-    }
+    const entry = new Entry(at, this.#order++, act)
     this.#add(entry)
     return entry
   }

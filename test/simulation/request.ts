@@ -10,6 +10,8 @@ export interface Question {
   readonly key: string | undefined
   /** `X-Troop-Min-Position`. */
   readonly minPosition: number | undefined
+  /** Path and key, as one text. */
+  readonly text: string
 }
 
 /** Upstreams that answer at once, with where they are and as whom they were asked. */

@@ -15,7 +15,7 @@ async function holds(seed: number): Promise<void> {
   const outcome = await runPlan(plan)
   if (!outcome.violation) return
   const shrunk = await shrink(plan, outcome, 60)
-  const { lines } = await runPlan(shrunk.plan, { keepsLines: true })
+  const { lines } = await runPlan(shrunk.plan, 'lines')
   throw new Error(failureOf(shrunk, lines, `npm run simulate -- --seed ${seed}`))
 }
 
@@ -33,10 +33,7 @@ describe('a simulated cluster', function () {
 
   it('has one history for each seed, to the letter', async () => {
     for (const seed of [3, 61]) {
-      const [one, other] = [
-        await runPlan(planOf({ seed })),
-        await runPlan(planOf({ seed }), { keepsLines: true }),
-      ]
+      const [one, other] = [await runPlan(planOf({ seed })), await runPlan(planOf({ seed }), 'lines')]
       expect(other.hash).to.equal(one.hash)
       expect(other.turns).to.equal(one.turns)
       expect(other.lines).to.not.deep.equal([])

@@ -33,14 +33,14 @@ let runs = 0
 let failures = 0
 for (; runs < count && Date.now() < endMs && failures < 5; runs++) {
   const plan = kept(planOf({ seed: seed + runs, nodes, faults }))
-  const outcome = await runPlan(plan, { keepsLines: values.trace })
+  const outcome = await runPlan(plan, values.trace ? 'lines' : count === 1 ? 'hash' : 'nothing')
   marks.add(outcome.marks)
   for (const line of outcome.lines) process.stdout.write(`${line}\n`)
   if (outcome.violation) {
     failures++
     const isPart = values['keep-faults'] !== undefined || values['keep-writes'] !== undefined
     const shrunk = isPart ? { plan, outcome, runs: 0 } : await shrink(plan, outcome)
-    const { lines } = await runPlan(shrunk.plan, { keepsLines: true })
+    const { lines } = await runPlan(shrunk.plan, 'lines')
     process.stdout.write(failureOf(shrunk, lines, commandFor(shrunk.plan)))
   } else if (count === 1) {
     process.stdout.write(`seed ${plan.seed}: every claim holds; trace ${outcome.hash}\n`)

@@ -33,10 +33,23 @@ const cascades: Readonly<Record<string, readonly (readonly [table: string, colum
   ],
 }
 
+const sorted = new WeakMap<ReadonlyMap<string, Row>, readonly Row[]>()
+
+/** All of a table, the oldest first. Tables are never changed, so that is put in order once. */
+function inOrder(table: ReadonlyMap<string, Row>): readonly Row[] {
+  let rows = sorted.get(table)
+  if (!rows) {
+    rows = [...table.values()].sort(byCreation)
+    sorted.set(table, rows)
+  }
+  return rows
+}
+
 export function rowsOf(tables: Tables, entity: string, where: Filter = {}): Row[] {
-  const wanted = Object.entries(where)
-  const matches = (row: Row) => wanted.every(([column, value]) => (row[column] ?? null) === value)
-  return [...(tables.get(entity)?.values() ?? [])].filter(matches).sort(byCreation)
+  const table = tables.get(entity)
+  if (!table) return []
+  const columns = Object.keys(where)
+  return inOrder(table).filter((row) => columns.every((column) => (row[column] ?? null) === where[column]))
 }
 
 /** Changes of one transaction, on top of a state. */

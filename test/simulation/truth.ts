@@ -14,12 +14,17 @@ export function isAtOrAfter(later: State, earlier: State): boolean {
 const known = new WeakMap<State, Map<string, string>>()
 
 /** What comes of a request when the state is all that is known, as `sendTo` puts it. */
-export function answerAt(state: State, { path, key }: Question): string {
-  const answers = known.get(state) ?? new Map<string, string>()
-  known.set(state, answers)
-  const question = `${path} ${key}`
-  const answer = answers.get(question) ?? decide(state, path, key)
-  answers.set(question, answer)
+export function answerAt(state: State, { path, key, text }: Question): string {
+  let answers = known.get(state)
+  if (!answers) {
+    answers = new Map()
+    known.set(state, answers)
+  }
+  let answer = answers.get(text)
+  if (answer === undefined) {
+    answer = decide(state, path, key)
+    answers.set(text, answer)
+  }
   return answer
 }
 

@@ -82,12 +82,12 @@ export class Workload {
     const { requests } = this.#world.chance
     const path = paths[Math.floor(requests.fraction() * paths.length)] as string
     const key = requests.fraction() < 0.15 ? undefined : keys[Math.floor(requests.fraction() * keys.length)]
-    return { path, key, minPosition: undefined }
+    return questionOf(path, key)
   }
 
   /** Every request that there is. */
   everything(): Question[] {
-    return paths.flatMap((path) => [undefined, ...keys].map((key) => ({ path, key, minPosition: undefined })))
+    return paths.flatMap((path) => [undefined, ...keys].map((key) => questionOf(path, key)))
   }
 
   async #carryOut(
@@ -201,6 +201,10 @@ export class Workload {
 /** What a write takes, about. */
 const writeMs = 25
 const actor = 'simulation'
+
+function questionOf(path: string, key: string | undefined): Question {
+  return { path, key, minPosition: undefined, text: `${path} ${key}` }
+}
 
 function upstream(revision: number): Row {
   return { upstream_url: `http://r${revision}.example` }

@@ -12,7 +12,7 @@ import { type Fault, hostOf, type Plan } from './plan.ts'
 import type { Question } from './request.ts'
 import { Scheduler } from './scheduler.ts'
 import { Server } from './session.ts'
-import { Trace } from './trace.ts'
+import { type Kept, Trace } from './trace.ts'
 import { Workload } from './workload.ts'
 
 export interface Outcome {
@@ -57,10 +57,10 @@ export class World {
   #lastFaultMs = Number.NEGATIVE_INFINITY
   #isOver = false
 
-  constructor(plan: Plan, { keepsLines = false } = {}) {
+  constructor(plan: Plan, kept: Kept = 'nothing') {
     const { seed } = plan
     this.plan = plan
-    this.trace = new Trace(this.scheduler, keepsLines)
+    this.trace = new Trace(this.scheduler, kept)
     this.network = new Network(this.scheduler, chanceFor(seed, 'network'))
     this.datastore = new Datastore(this.scheduler, chanceFor(seed, 'datastore'))
     this.datastore.replicaLagMs = plan.replicaLagMs

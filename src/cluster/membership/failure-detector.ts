@@ -102,15 +102,19 @@ export class FailureDetector {
 
   /** When `tick` has something to do, at the latest. */
   get nextDueAt(): number {
-    const judged = Math.max(
-      this.#health.quietUntil,
-      Math.min(
-        this.#suspicions.nextDueAt(this.#surroundings.size(), this.#health.stretch),
-        ...[...this.#probes.values()].map((probe) => (probe.helpers ? probe.deadlineAt : probe.helpersAt)),
-      ),
+    // Looked at after everything that happens: without making lists.
+    let judged = this.#suspicions.nextDueAt(this.#surroundings.size(), this.#health.stretch)
+    for (const { helpers, deadlineAt, helpersAt } of this.#probes.values())
+      judged = Math.min(judged, helpers ? deadlineAt : helpersAt)
+    let relayed = Number.POSITIVE_INFINITY
+    for (const { nackAt, deadlineAt } of this.#relays.values())
+      relayed = Math.min(relayed, nackAt, deadlineAt)
+    return Math.min(
+      Math.max(this.#health.quietUntil, judged),
+      this.#nextProbeAt,
+      this.#witnesses.nextDueAt(),
+      relayed,
     )
-    const relayed = [...this.#relays.values()].map((relay) => Math.min(relay.nackAt, relay.deadlineAt))
-    return Math.min(judged, this.#nextProbeAt, this.#witnesses.nextDueAt(), ...relayed)
   }
 
   tick(now: number): Finding[] {

@@ -289,7 +289,8 @@ export class Members {
     const others = (): Entry[] =>
       [...this.#view.all()].filter(({ name, state }) => isPresent(state) && name !== this.#name)
     return {
-      size: () => others().length + 1,
+      // That of a node that does not take part is counted as well: it is one of those who decide.
+      size: () => this.#size + (this.#takesPart ? 0 : 1),
       watched: () => others().map(({ name }) => name),
       helpers: () =>
         others()

@@ -27,40 +27,40 @@ const rumour = z.object({
 /** Bound on the rumours of a message that is accepted; profiles stay far below it. */
 const rumoursMax = 4096
 
-/** What is asked or answered. No field is named as one of the head. */
-const body = z.discriminatedUnion('kind', [
-  /** Answer me. */
-  z.object({ kind: z.literal('probe'), sequence: count }),
-  /** The answer to a probe, or passed on by a helper: it answered me. */
-  z.object({ kind: z.literal('ack'), sequence: count, progress: progress.exactOptional() }),
-  /** From a helper: I am here, and it does not answer me either. */
-  z.object({ kind: z.literal('nack'), sequence: count }),
-  /** Probe `target` for me. */
-  z.object({ kind: z.literal('probe-for'), sequence: count, target: name }),
-  /** The port of `target` refuses me; you too? */
-  z.object({ kind: z.literal('ask-witness'), target: name, targetLife: count }),
-  /** It does, or I can't say so. */
-  z.object({ kind: z.literal('testify'), target: name, targetLife: count, refused: z.boolean() }),
-  /** Nothing but the rumours. Never answered. */
-  z.object({ kind: z.literal('gossip') }),
-  /** The rumours are all that I know; `answer` with yours. */
-  z.object({ kind: z.literal('sync'), answer: z.boolean() }),
-])
-
 /** The sender's own state rides on every message: the first to know of its incarnation are those it speaks with. */
-const head = z.object({
+const head = {
   life: count,
   incarnation: count,
   leaving: z.boolean().exactOptional(),
   /** Hash of what the sender knows: two that differ have something to tell each other. */
   view: z.string().max(16),
   rumours: z.array(rumour).max(rumoursMax).exactOptional(),
-})
+}
 
-/** Checks a message of another node. */
-export const membershipMessage = body.and(head)
+/** Checks a message of another node: what is asked or answered, and the head. */
+export const membershipMessage = z.discriminatedUnion('kind', [
+  /** Answer me. */
+  z.object({ ...head, kind: z.literal('probe'), sequence: count }),
+  /** The answer to a probe, or passed on by a helper: it answered me. */
+  z.object({ ...head, kind: z.literal('ack'), sequence: count, progress: progress.exactOptional() }),
+  /** From a helper: I am here, and it does not answer me either. */
+  z.object({ ...head, kind: z.literal('nack'), sequence: count }),
+  /** Probe `target` for me. */
+  z.object({ ...head, kind: z.literal('probe-for'), sequence: count, target: name }),
+  /** The port of `target` refuses me; you too? */
+  z.object({ ...head, kind: z.literal('ask-witness'), target: name, targetLife: count }),
+  /** It does, or I can't say so. */
+  z.object({ ...head, kind: z.literal('testify'), target: name, targetLife: count, refused: z.boolean() }),
+  /** Nothing but the rumours. Never answered. */
+  z.object({ ...head, kind: z.literal('gossip') }),
+  /** The rumours are all that I know; `answer` with yours. */
+  z.object({ ...head, kind: z.literal('sync'), answer: z.boolean() }),
+])
 export type MembershipMessage = z.infer<typeof membershipMessage>
-export type MessageBody = z.infer<typeof body>
+
+/** All but the head. */
+export type MessageBody = BodyOf<MembershipMessage>
+type BodyOf<Message> = Message extends MembershipMessage ? Omit<Message, keyof typeof head> : never
 
 /** A message on its way; dropped when there is no connection, which all of this bears. */
 export interface Outgoing {

@@ -50,7 +50,7 @@ export async function scenario(
     ...{ operations: [], replicaLagMs: 0, settings: { ...settings, ...differently } },
   }
   const outcome = await inTurn(() => {
-    const world = new World(plan, { keepsLines: true })
+    const world = new World(plan, 'lines')
     world.begin()
     world.scheduler.run(warmUpMs)
     play(playing(world))
