@@ -15,7 +15,9 @@ const { values } = parseArgs({
 const workshop = await Workshop.open(Number(values.most))
 let escaped = 0
 try {
-  for (const mutation of mutations.filter(({ mistake }) => mistake.includes(values.only))) {
+  for (const mutation of mutations.filter(({ mistake }) =>
+    values.only.split('|').some((part) => mistake.includes(part)),
+  )) {
     const { mistake, seeds, claim } = await workshop.try(mutation, Number(values.seed))
     if (seeds === undefined) escaped++
     const outcome = seeds === undefined ? `not in ${values.most} seeds` : `${claim} after ${seeds}`

@@ -51,9 +51,13 @@ interface Record {
 
 /** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
 const spreadMs = 900
+/** As soon as a node listens again, it asks for what it has not heard of. */
+const catchUpMs = 250
 /** Purges of joins that come together are one; then the router is read again. */
 const proofMs = 1100
 const reloadMs = 3000
+/** What a lookup takes at the most, when what it asks of does not answer. */
+const lookupMostMs = 10_000
 /** Clocks of different machines are not the same. */
 const clockSlackMs = 3
 
@@ -127,9 +131,15 @@ export class Oracle {
 
   listens(node: SimulatedNode, isListening: boolean): void {
     const { scheduler, datastore } = this.#world
-    this.#recordOf(node).listensSinceMs = isListening ? scheduler.now : undefined
-    // What it has not heard of it asks for now.
-    if (isListening) this.#expect(datastore.head, () => (node.serves() ? [node] : []), scheduler.now)
+    const { now } = scheduler
+    this.#recordOf(node).listensSinceMs = isListening ? now : undefined
+    if (isListening) this.#expect(datastore.head, catchUpMs, [node], (one) => this.#hears(one, now))
+  }
+
+  /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */
+  failedOver(calm: () => void): void {
+    const { datastore, nodes } = this.#world
+    this.#expect(datastore.head, this.#foundMs, nodes, ({ host }) => !this.#world.isDisturbed(host, calm))
   }
 
   begunToServe(node: SimulatedNode): void {
@@ -187,7 +197,17 @@ export class Oracle {
     if (of > nodes.length || of < nodes.length - lapsed.length) {
       return this.fail('C9', `${what}; ${nodes.length} were to know`)
     }
-    if (of < nodes.length) marks.note('write: somebody forced out need not know any more')
+    if (of < nodes.length) {
+      marks.note('write: somebody forced out need not know any more')
+      const leastMs = lapsed.map(({ lapsesMs }) => lapsesMs as number).sort((a, b) => a - b)
+      const [elapsedMs, dueMs] = [
+        this.#world.scheduler.now - state.at,
+        leastMs[nodes.length - of - 1] as number,
+      ]
+      if (elapsedMs < dueMs - clockSlackMs) {
+        return this.fail('C9', `${what}; somebody is left out after ${elapsedMs} ms, not ${dueMs}`)
+      }
+    }
     // Whose directory was lost leaves a row that nobody speaks for until it expires.
     const isMissing = (one: SimulatedNode) => lagging.includes(one.name)
     for (const { name, life, lapsesMs } of nodes) {
@@ -251,23 +271,34 @@ export class Oracle {
   }
 
   #committed(state: State): void {
-    const expected = this.#world.nodes.filter((node) => this.#hears(node, state.at))
-    this.#expect(state, () => expected, state.at)
+    const { nodes } = this.#world
+    const hears = (node: SimulatedNode) => this.#hears(node, state.at)
+    this.#expect(state, spreadMs, nodes.filter(hears), hears)
+    const others = nodes.filter((node) => node.serves() && !hears(node))
+    this.#expect(state, this.#foundMs, others, ({ host }) => !this.#world.isDisturbed(host))
   }
 
-  /** These nodes are to have a state soon, if they have listened since, and nothing keeps them from it. */
-  #expect(state: State, nodes: () => readonly SimulatedNode[], sinceMs: number): void {
+  /** Nobody need tell a node of a change: it looks for itself. */
+  get #foundMs(): number {
+    return this.#world.plan.settings.heartbeatIntervalMs + spreadMs
+  }
+
+  /** These nodes are to have a state after so long, if `can` says so then: nothing has kept them from it. */
+  #expect(
+    state: State,
+    forMs: number,
+    nodes: readonly SimulatedNode[],
+    can: (node: SimulatedNode) => boolean,
+  ): void {
     const histories = this.#historiesLost
-    this.#world.scheduler.after(spreadMs, () => {
+    if (nodes.length === 0) return
+    this.#world.scheduler.after(forMs, () => {
       if (histories !== this.#historiesLost) return
-      for (const node of nodes()) {
-        if (!node.serves() || !this.#hears(node, sinceMs)) continue
+      for (const node of nodes) {
+        if (!node.serves() || !can(node)) continue
         const last = this.#recordOf(node).states.at(-1)
         if (!last || isAtOrAfter(last, state)) continue
-        this.fail(
-          'spread',
-          `${node.label} hears of changes, and is at ${last.position}, not at ${state.position}`,
-        )
+        this.fail('spread', `${node.label} is at ${last.position} ${forMs} ms after ${state.position}`)
       }
     })
   }
@@ -383,7 +414,8 @@ export class Oracle {
     const { onStale, cacheBytes } = plan.settings
     if (question.minPosition !== undefined || onStale === 'refuse') return
     if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
-    if (cacheBytes < 100_000 || plan.faults.some(({ kind }) => kind === 'datastore errors')) return
+    const { server, scheduler } = this.#world
+    if (cacheBytes < 100_000 || scheduler.now - server.lastErrorMs < lookupMostMs) return
     const before = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
     const state = record.states.at(-1)
     if (!before || !state || before.loads !== record.loads) return
