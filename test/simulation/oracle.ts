@@ -47,15 +47,19 @@ interface Record {
   loads: number
   /** Since when it hears notifications; undefined when it does not. */
   listensSinceMs: number | undefined
+  /** When it last read the log. */
+  pulledAtMs: number
 }
 
 /** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
 const spreadMs = 900
 /** As soon as a node listens again, it asks for what it has not heard of. */
-const catchUpMs = 250
+const catchUpMs = 200
 /** Purges of joins that come together are one; then the router is read again. */
 const proofMs = 1100
 const reloadMs = 3000
+/** Nodes that can reach each other have met after this. */
+const calmMs = 3000
 /** What a lookup takes at the most, when what it asks of does not answer. */
 const lookupMostMs = 10_000
 /** Clocks of different machines are not the same. */
@@ -96,6 +100,7 @@ export class Oracle {
     const record: Record = {
       ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
       listensSinceMs: undefined,
+      pulledAtMs: Number.NEGATIVE_INFINITY,
     }
     this.#records.set(node, record)
     node.agent.events.watch({
@@ -133,7 +138,17 @@ export class Oracle {
     const { scheduler, datastore } = this.#world
     const { now } = scheduler
     this.#recordOf(node).listensSinceMs = isListening ? now : undefined
-    if (isListening) this.#expect(datastore.head, catchUpMs, [node], (one) => this.#hears(one, now))
+    if (!isListening) return
+    this.#expect(datastore.head, catchUpMs, [node], (one) => this.#hears(one, now))
+    scheduler.after(catchUpMs, () => {
+      if (!this.#hears(node, now) || this.#recordOf(node).pulledAtMs >= now) return
+      this.fail('spread', `${node.label} listens again, and has not asked for what it did not hear`)
+    })
+  }
+
+  /** It reads the log. */
+  pulls(node: SimulatedNode): void {
+    this.#recordOf(node).pulledAtMs = this.#world.scheduler.now
   }
 
   /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */
@@ -157,7 +172,7 @@ export class Oracle {
     const complete = this.#complete
     return (answer) => {
       const what = `${node.label} answered ${question.path} with ${question.key}: ${answer}`
-      if (answer === '503') return this.#unanswered(worker, record, question, what)
+      if (answer === '503') return this.#unanswered(node, worker, question, what)
       const states = record.states.slice(from)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
       if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
@@ -216,8 +231,18 @@ export class Oracle {
         return this.fail('C9', `${what}; ${name} in its life ${life} has not got it`)
     }
     if (applied === of) this.#completed(state)
-    else if (waitMs > 1000 && this.#world.isCalm(3000) && this.#world.nodes.some(isMissing))
+    else if (waitMs > 1000 && this.isCalm() && this.#world.nodes.some(isMissing))
       this.fail('C9', `${what}; and nothing was wrong`)
+  }
+
+  /** Whether nothing is wrong, and all are where they belong, for so long that all have met. */
+  isCalm(): boolean {
+    const { nodes, datastore, scheduler } = this.#world
+    const isAtHome = (node: SimulatedNode) => {
+      const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
+      return datastore.nodes.get(name)?.life === life && scheduler.now - fromMs > calmMs
+    }
+    return this.#world.isCalm(calmMs) && nodes.every(isAtHome)
   }
 
   refused(code: string): void {
@@ -370,7 +395,7 @@ export class Oracle {
     if (states.length > 1 || !state || !joined || startMs < joined.atMs + proofMs) return
     if (this.#world.isDisturbed(node.host)) return
     for (const key of keysFor(state, question)) {
-      if (isReadSince(record, key) || isKnownAbsent(record, state, key)) continue
+      if (isReadSince(record, key) || wasKnownAbsent(record, key)) continue
       return this.fail('C6', `${what}; ${key} was not read again since the join at ${joined.state.position}`)
     }
   }
@@ -408,14 +433,14 @@ export class Oracle {
     answerable.set(`${path} ${key}`, { states: states.length, loads })
   }
 
-  #unanswered(worker: object, record: Record, question: Question, what: string): undefined {
+  #unanswered(node: SimulatedNode, worker: object, question: Question, what: string): undefined {
+    const record = this.#recordOf(node)
     const { marks, plan } = this.#world
     marks.note('request: 503')
-    const { onStale, cacheBytes } = plan.settings
-    if (question.minPosition !== undefined || onStale === 'refuse') return
+    if (question.minPosition !== undefined || plan.settings.onStale === 'refuse') return
     if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
     const { server, scheduler } = this.#world
-    if (cacheBytes < 100_000 || scheduler.now - server.lastErrorMs < lookupMostMs) return
+    if (node.hasForgotten() || scheduler.now - server.lastErrorMs < lookupMostMs) return
     const before = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
     const state = record.states.at(-1)
     if (!before || !state || before.loads !== record.loads) return
@@ -423,6 +448,9 @@ export class Oracle {
     const keys = keysFor(state, question)
     const keysThen = keysFor(record.states[before.states - 1] as State, question)
     if (keys.join() !== keysThen.join() || keys.some((key) => touched.includes(key))) return
+    // That there is no such key was told by the keys that there are, which are read again after a join.
+    const hasJoined = record.joined && record.states.indexOf(record.joined.state) >= before.states
+    if (hasJoined && keys.some((key) => valueAt(state, key) === null)) return
     this.fail('C7', `${what}; it was answered before, and nothing of it has changed since`)
   }
 
@@ -474,10 +502,12 @@ export class Oracle {
   }
 }
 
-/** By the keys that there are, all of which were read since. */
-function isKnownAbsent(record: Record, state: State, key: string): boolean {
+/** By the keys that there are, all of which were read since the join; what has become of the key since, the log says. */
+function wasKnownAbsent(record: Record, key: string): boolean {
   const [family = ''] = key.split(':')
-  return valueAt(state, key) === null && isReadSince(record, keysOf(family))
+  const { states, joined } = record
+  if (!joined || !isReadSince(record, keysOf(family))) return false
+  return states.slice(states.indexOf(joined.state)).some((state) => valueAt(state, key) === null)
 }
 
 function isReadSince({ reads, joined }: Record, key: string): boolean {

@@ -110,6 +110,8 @@ export interface SessionWatcher {
   /** A cache key, or the name of a table that was read whole, and what was true then. */
   read(key: string, state: State): void
   listens(isListening: boolean): void
+  /** The log. */
+  pulls(): void
 }
 
 export class Session {

@@ -33,8 +33,8 @@ const aftermathMs = 8000
 const joinMs = 40
 /** A node that could not start is started again. */
 const restartMs = 700
-/** So long after the last fault a write is complete. */
-const calmMs = 3001
+/** All have been at home for a while by then, whoever had to move. */
+const calmLimitMs = 15_000
 /** After everything was mended: the slowest of what was under way has ended by then, and all have met again. */
 const settleMs = 45_000
 
@@ -140,6 +140,7 @@ export class World {
       watcher: {
         read: (key, state) => this.oracle.readBy(node, key, state),
         listens: (isListening) => this.oracle.listens(node, isListening),
+        pulls: () => this.oracle.pulls(node),
       },
     })
     trace.say(label, 'starts')
@@ -261,8 +262,11 @@ export class World {
 
   /** Whoever has come together reaches everybody: a write by any node is complete. */
   #writeByAll(): void {
-    const { scheduler, plan } = this
-    scheduler.runUntil(() => this.isCalm(calmMs), calmMs, 50)
+    const { scheduler, plan, oracle } = this
+    if (scheduler.runUntil(() => oracle.isCalm(), calmLimitMs, 50) === undefined) {
+      oracle.fail('C5', `after ${calmLimitMs} ms: not all are registered as what they are`)
+      return
+    }
     for (const node of this.nodes) this.workload.changeBy(node)
     scheduler.run(plan.settings.ackTimeoutMs + 200)
   }
