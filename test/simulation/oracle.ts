@@ -103,6 +103,15 @@ export class Oracle {
       pulledAtMs: Number.NEGATIVE_INFINITY,
     }
     this.#records.set(node, record)
+    // Nobody is told before the catalog is.
+    const { catalog } = node.agent
+    const apply = catalog.apply.bind(catalog)
+    catalog.apply = (events) => {
+      const state = this.#world.datastore.state(events.at(-1)?.digest ?? '')
+      const newer = state ? this.#heldNewer(node, record, state) : []
+      apply(events)
+      for (const held of newer) this.#checkNotOlder(node, held, state as State)
+    }
     node.agent.events.watch({
       apply: (changes) => this.#applied(node, record, changes),
       lapse: () => this.#jumped(node, record),
@@ -449,8 +458,7 @@ export class Oracle {
     const keysThen = keysFor(record.states[before.states - 1] as State, question)
     if (keys.join() !== keysThen.join() || keys.some((key) => touched.includes(key))) return
     // That there is no such key was told by the keys that there are, which are read again after a join.
-    const hasJoined = record.joined && record.states.indexOf(record.joined.state) >= before.states
-    if (hasJoined && keys.some((key) => valueAt(state, key) === null)) return
+    if (record.joined && keys.some((key) => valueAt(state, key) === null)) return
     this.fail('C7', `${what}; it was answered before, and nothing of it has changed since`)
   }
 
@@ -467,6 +475,28 @@ export class Oracle {
     if (!isAtOrAfter(this.#world.datastore.head, state) && JSON.stringify(valueAt(state, key)) === text)
       return
     this.fail(claim, `${node.label} holds ${text} under ${key} at ${state.position}`)
+  }
+
+  /** What a read has brought that is newer than a state which is about to be applied, and other than what was true then. */
+  #heldNewer(node: SimulatedNode, { reads }: Record, state: State): { key: string; text: string }[] {
+    return [...this.#touched(state)].flatMap((key) => {
+      const read = reads.get(key)
+      if (!read || read.position <= state.position) return []
+      const text = JSON.stringify(node.agent.catalog.read(key))
+      const isNewer =
+        text === JSON.stringify(valueAt(read, key)) && text !== JSON.stringify(valueAt(state, key))
+      return isNewer ? [{ key, text }] : []
+    })
+  }
+
+  /** C3: an event that is older than what is held leaves it alone, or takes it away. */
+  #checkNotOlder(node: SimulatedNode, { key, text }: { key: string; text: string }, state: State): void {
+    const held = node.agent.catalog.read(key)
+    if (held === undefined || JSON.stringify(held) === text) return
+    this.fail(
+      'C3',
+      `${node.label} held ${text} under ${key}, and ${state.position}, which is older, made it ${held}`,
+    )
   }
 
   #touched({ changes }: State): Set<string> {
