@@ -449,6 +449,8 @@ export class Oracle {
     if (question.minPosition !== undefined || plan.settings.onStale === 'refuse') return
     if (this.#world.isCalm(12_000)) return this.fail('C7', `${what}; and nothing was wrong`)
     const { server, scheduler } = this.#world
+    // It may have died over it.
+    if (!node.workers.some((one) => one === worker)) return
     if (node.hasForgotten() || scheduler.now - server.lastErrorMs < lookupMostMs) return
     const before = this.#answerable.get(worker)?.get(`${question.path} ${question.key}`)
     const state = record.states.at(-1)
@@ -481,7 +483,7 @@ export class Oracle {
   #heldNewer(node: SimulatedNode, { reads }: Record, state: State): { key: string; text: string }[] {
     return [...this.#touched(state)].flatMap((key) => {
       const read = reads.get(key)
-      if (!read || read.position <= state.position) return []
+      if (!read || read === state || !isAtOrAfter(read, state)) return []
       const text = JSON.stringify(node.agent.catalog.read(key))
       const isNewer =
         text === JSON.stringify(valueAt(read, key)) && text !== JSON.stringify(valueAt(state, key))

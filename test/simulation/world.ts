@@ -99,6 +99,7 @@ export class World {
   end(): Outcome {
     const { scheduler, oracle } = this
     this.#isOver = true
+    this.workload.rest(Number.POSITIVE_INFINITY)
     for (const end of [...this.#ends]) end()
     if (!oracle.violation) this.#settle()
     for (const node of this.nodes) this.#gather(node)
