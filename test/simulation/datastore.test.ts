@@ -19,7 +19,7 @@ async function simulated(): Promise<DatastoreWorld> {
     client() {
       const host = `10.0.0.${++clients}`
       const process = new Process({ scheduler, random: chanceFor(clients, 'process') })
-      return simulatedForms(new Session(server, process, host, { read() {}, listens() {} }))
+      return simulatedForms(new Session(server, process, host, { read() {}, listens() {}, pulls() {} }))
     },
     async age(name, byMs) {
       const row = datastore.nodes.get(name)

@@ -1,5 +1,6 @@
 // What can go wrong. Each begins at a time, hits whom its draws say, and ends when the call that it returns is made.
 
+import { ambushes } from './ambushes.ts'
 import type { SimulatedNode } from './node.ts'
 import { datastoreHost } from './session.ts'
 import type { World } from './world.ts'
@@ -124,8 +125,11 @@ export const faultSpecs = {
   },
   'listener lost': {
     forMs: [0, 1],
-    begin(world, [who]) {
+    begin(world, [who, when]) {
       world.server.breakSubscriptions(at(world.hosts(), who))
+      // Nobody tells that node of what is written before it listens again, and nothing else makes it look.
+      world.workload.rest(400)
+      world.scheduler.after(60 * when, () => world.workload.changePast(1))
       return nothing
     },
   },
@@ -288,6 +292,7 @@ export const faultSpecs = {
       return nothing
     },
   },
+  ...ambushes,
 } as const satisfies Readonly<Record<string, FaultSpec>>
 
 export type FaultKind = keyof typeof faultSpecs

@@ -20,7 +20,11 @@ export function simulatedForms(session: Session): AgentDatastore {
   return {
     log: {
       head: () => session.ask(({ head }) => stampOf(head)),
-      read: (applied) => session.ask((datastore) => datastore.read(applied)),
+      read: (applied) =>
+        session.ask((datastore) => {
+          session.watcher.pulls()
+          return datastore.read(applied)
+        }),
       prune: ({ keepEvents }) => session.ask((datastore) => datastore.prune(keepEvents), 'commit'),
     },
     history: { read: () => Promise.reject(new Error('nobody reads the log in a simulation')) },

@@ -1,27 +1,69 @@
 // npm run simulate:mutants: how many seeds it takes to find each mistake of mutations.ts.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { root } from '../support/sources.ts'
 import { mutations } from './mutations.ts'
-import { Workshop } from './workshop.ts'
+import { type Found, Workshop } from './workshop.ts'
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
-    /** Those alone whose sentence has this text. */
+    /** Those alone whose sentence has one of these texts, which | separates. */
     only: { type: 'string', default: '' },
     most: { type: 'string', default: '400' },
+    /** Puts the table into docs/simulation.md. */
+    write: { type: 'boolean', default: false },
   },
 })
 
+const page = join(root, 'docs', 'simulation.md')
+/** What lies between these on the page is written here. */
+const block =
+  /(?<=<!-- Made by "npm run simulate:mutants -- --write"\. -->\n).*?(?=<!-- The end of the table\. -->)/s
+
 const workshop = await Workshop.open(Number(values.most))
-let escaped = 0
+const found: Found[] = []
 try {
-  for (const mutation of mutations.filter(({ mistake }) => mistake.includes(values.only))) {
-    const { mistake, seeds, claim } = await workshop.try(mutation, Number(values.seed))
-    if (seeds === undefined) escaped++
-    const outcome = seeds === undefined ? `not in ${values.most} seeds` : `${claim} after ${seeds}`
-    process.stdout.write(`${outcome.padEnd(20)} ${mistake}\n`)
+  const parts = values.only.split('|')
+  for (const mutation of mutations.filter(({ mistake }) => parts.some((part) => mistake.includes(part)))) {
+    const one = await workshop.try(mutation, Number(values.seed))
+    found.push(one)
+    process.stdout.write(`${outcomeOf(one).padEnd(20)} ${one.mistake}\n`)
   }
 } finally {
   await workshop.close()
 }
-process.exitCode = escaped > 0 ? 1 : 0
+const table = tableOf(found)
+process.stdout.write(`\n${table}`)
+const escaped = found.filter(({ seeds }) => seeds === undefined)
+if (escaped.length > 0) {
+  process.stdout.write(`\nnot seen: ${escaped.map(({ mistake }) => mistake).join('; ')}\n`)
+  process.exitCode = 1
+}
+if (values.write)
+  writeFileSync(
+    page,
+    readFileSync(page, 'utf8').replace(block, () => `\n${table}\n`),
+  )
+
+function outcomeOf({ seeds, claim }: Found): string {
+  return seeds === undefined ? `not in ${values.most} seeds` : `${claim} after ${seeds}`
+}
+
+function tableOf(all: readonly Found[]): string {
+  const rows = all.map(({ mistake, seeds, claim }) => {
+    const seen = seeds === undefined ? ['', `more than ${values.most}`, ''] : [claim, seeds, lastOf(seeds)]
+    return [mistake, ...seen]
+  })
+  const lines = [
+    ['mistake', 'claim that broke', 'seeds it took', 'the last one'],
+    ['---', '---', '---', '---'],
+  ]
+  return [...lines, ...rows].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+}
+
+/** The seed that broke it. */
+function lastOf(seeds: number): number {
+  return Number(values.seed) + seeds - 1
+}

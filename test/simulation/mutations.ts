@@ -21,6 +21,7 @@ const follower = 'src/event-log/follower.ts'
 const cache = 'src/cache/cache.ts'
 const push = 'src/cluster/delivery/push.ts'
 const members = 'src/cluster/membership/members.ts'
+const cluster = 'src/cluster/cluster.ts'
 
 export const mutations: readonly Mutation[] = [
   one('a fill below its floor is kept', cache, 'if (!reaches(floor, position)) {', 'if (floor.discarded) {'),
@@ -29,6 +30,21 @@ export const mutations: readonly Mutation[] = [
     cache,
     'this.floors.raiseAll(position)\n  }\n\n  /** Another history',
     '}\n\n  /** Another history',
+  ),
+  one(
+    'a fill is kept some time after it was held against its floor',
+    'src/cache/single-flight.ts',
+    'const entry = this.#shelf.fill(flight.key, value, position, flight.floor, standIn)',
+    `const isIn = !flight.floor.discarded && position >= flight.floor.position
+    const late = { position: 0, discarded: false }
+    if (isIn) queueMicrotask(() => this.#shelf.fill(flight.key, value, position, late, standIn))
+    const entry = isIn ? { value, position } : undefined`,
+  ),
+  one(
+    'an older event goes over a newer fill',
+    cache,
+    'if (held === undefined || held.position >= position) return',
+    'if (held === undefined) return',
   ),
   one('a reset leaves entries where they are', cache, 'this.#lru.clear()\n', '\n'),
   one(
@@ -62,10 +78,22 @@ export const mutations: readonly Mutation[] = [
     'const target = this.#taken',
   ),
   one(
+    'what is posted to a worker is not counted',
+    'src/catalog/link.ts',
+    'const count = Atomics.add(this.#counts, posted, 1n) + 1n',
+    "const count = Atomics.add(this.#counts, posted, message.kind === 'changes' ? 0n : 1n) + 1n",
+  ),
+  one(
     'a request that met two positions goes on',
     'src/proxy/resolver.ts',
     'if (!view.holds()) return false',
     '',
+  ),
+  one(
+    'X-Troop-Min-Position is ignored',
+    'src/proxy/admission.ts',
+    'return headers.has(minPositionHeader) ? this.#positionIn(incoming, headers) : 0',
+    'return 0',
   ),
   one(
     'X-Troop-Min-Position is waited for and not checked',
@@ -84,6 +112,16 @@ export const mutations: readonly Mutation[] = [
       { file: 'src/proxy/resolver.ts', from: 'if (!admission.isFresh()) return false', to: '' },
     ],
   },
+  // What gives positions out is SQL (integration/log.test.ts holds it against Postgres); this is its model.
+  one(
+    'positions are drawn before the commit: one becomes visible that readers are past',
+    'test/simulation/datastore.ts',
+    'return this.#append(changes.list, actor, changes.tables)',
+    `if (actor !== null || changes.list.length === 0) return this.#append(changes.list, actor, changes.tables)
+    this.#enter(this.#events.at(-1) as LogEvent, changes.tables, changes.list, this.#recipients())
+    for (const tell of this.listeners) tell(this.head.first)
+    return { stamp: { position: this.head.position, digest: this.head.digest }, nodes: this.#recipients() }`,
+  ),
   one(
     'nothing is pulled once the listener is back',
     'src/event-log/listener.ts',
@@ -120,6 +158,12 @@ export const mutations: readonly Mutation[] = [
     'if (news.length === 0) {',
   ),
   one(
+    'a page is not held against what was pushed while it was on its way',
+    follower,
+    'if (this.#applied !== from && !continues(this.#applied, news))',
+    'if (news.length < 0)',
+  ),
+  one(
     'transactions are applied event by event',
     follower,
     'for (const transaction of transactionsOf(events)) {',
@@ -137,6 +181,34 @@ export const mutations: readonly Mutation[] = [
     "if (outcome === 'gap') await applier.reach(to, pullLimitMs, 'push')",
     "if (outcome === 'gap') return { life: self().life, position: to, digest: events.at(-1)?.digest ?? '' }",
   ),
+  one(
+    'acknowledgements count whatever their digest',
+    push,
+    'if (position < change.position || known !== digest || !applier.holds(change))',
+    'if (position < change.position || !applier.holds(change))',
+  ),
+  {
+    mistake: 'a node acknowledges in the life that stands under its name, its own or not',
+    edits: [
+      {
+        file: cluster,
+        from: 'life: this.#heartbeat?.claim.life ?? 0 }),',
+        to: 'life: this.#lastLife ?? this.#heartbeat?.claim.life ?? 0 }),',
+      },
+      {
+        file: cluster,
+        from: '  #isStale = false\n',
+        to: '  #isStale = false\n  #lastLife: number | undefined\n',
+      },
+      {
+        file: cluster,
+        from: '    const changes = nodeChanges(events)\n',
+        to: `    const changes = nodeChanges(events)
+    const isOurs = (change: (typeof changes)[number]) => change.new?.name === this.name && change.new.life === null
+    if (changes.some(isOurs)) this.#lastLife = (events.at(-1) as LogEvent).position\n`,
+      },
+    ],
+  },
   one(
     'acknowledgements of any life count',
     'src/cluster/delivery/acknowledgements.ts',
@@ -190,6 +262,13 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
+  // As above: the condition is SQL (integration/registry.test.ts), and this is its model.
+  one(
+    'a heartbeat is written whatever life stands under the name',
+    'test/simulation/forms.ts',
+    "const isHeld = row?.life === life && row.status !== 'left'",
+    "const isHeld = row !== undefined && row.status !== 'left'",
+  ),
   one(
     'who has lost the name keeps it',
     'src/cluster/membership/registration.ts',

@@ -140,6 +140,7 @@ export class Network {
       back.send(() => {
         stream = ours
         if (isOver) ours.destroy()
+        else if (ours.destroyed) fail('ECONNRESET')
         else process.hand(() => outcome.opened(ours as unknown as Duplex))
       })
     })
@@ -331,7 +332,8 @@ class SimulatedStream extends EventEmitter {
     this.#network.noteStream(this, false)
     this.#forgetDeath()
     this.#process.handLater(() => {
-      if (error) this.emit('error', error)
+      // One that broke before anybody had it is told of as a connection that could not be made.
+      if (error && this.listenerCount('error') > 0) this.emit('error', error)
       this.emit('close')
     })
   }

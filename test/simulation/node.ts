@@ -173,6 +173,12 @@ export class SimulatedNode {
     return this.process.state === 'running' && this.servesSinceMs !== undefined && this.workers.length > 0
   }
 
+  /** Whether something was not kept for want of room, here or in a worker. */
+  hasForgotten(): boolean {
+    const caches = [this.agent.catalog, ...this.workers.map(({ catalog }) => catalog)]
+    return caches.some(({ counters }) => counters.evictions + counters.oversized > 0)
+  }
+
   async addWorker(): Promise<void> {
     const { random, logger } = this.#options
     const { clock } = this.process

@@ -47,13 +47,21 @@ interface Record {
   loads: number
   /** Since when it hears notifications; undefined when it does not. */
   listensSinceMs: number | undefined
+  /** When it last read the log. */
+  pulledAtMs: number
 }
 
 /** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
 const spreadMs = 900
+/** As soon as a node listens again, it asks for what it has not heard of. */
+const catchUpMs = 200
 /** Purges of joins that come together are one; then the router is read again. */
 const proofMs = 1100
 const reloadMs = 3000
+/** Nodes that can reach each other have met after this. */
+const calmMs = 3000
+/** What a lookup takes at the most, when what it asks of does not answer. */
+const lookupMostMs = 10_000
 /** Clocks of different machines are not the same. */
 const clockSlackMs = 3
 
@@ -92,8 +100,18 @@ export class Oracle {
     const record: Record = {
       ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
       listensSinceMs: undefined,
+      pulledAtMs: Number.NEGATIVE_INFINITY,
     }
     this.#records.set(node, record)
+    // Nobody is told before the catalog is.
+    const { catalog } = node.agent
+    const apply = catalog.apply.bind(catalog)
+    catalog.apply = (events) => {
+      const state = this.#world.datastore.state(events.at(-1)?.digest ?? '')
+      const newer = state ? this.#heldNewer(node, record, state) : []
+      apply(events)
+      for (const held of newer) this.#checkNotOlder(node, held, state as State)
+    }
     node.agent.events.watch({
       apply: (changes) => this.#applied(node, record, changes),
       lapse: () => this.#jumped(node, record),
@@ -127,9 +145,25 @@ export class Oracle {
 
   listens(node: SimulatedNode, isListening: boolean): void {
     const { scheduler, datastore } = this.#world
-    this.#recordOf(node).listensSinceMs = isListening ? scheduler.now : undefined
-    // What it has not heard of it asks for now.
-    if (isListening) this.#expect(datastore.head, () => (node.serves() ? [node] : []), scheduler.now)
+    const { now } = scheduler
+    this.#recordOf(node).listensSinceMs = isListening ? now : undefined
+    if (!isListening) return
+    this.#expect(datastore.head, catchUpMs, [node], (one) => this.#hears(one, now))
+    scheduler.after(catchUpMs, () => {
+      if (!this.#hears(node, now) || this.#recordOf(node).pulledAtMs >= now) return
+      this.fail('spread', `${node.label} listens again, and has not asked for what it did not hear`)
+    })
+  }
+
+  /** It reads the log. */
+  pulls(node: SimulatedNode): void {
+    this.#recordOf(node).pulledAtMs = this.#world.scheduler.now
+  }
+
+  /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */
+  failedOver(calm: () => void): void {
+    const { datastore, nodes } = this.#world
+    this.#expect(datastore.head, this.#foundMs, nodes, ({ host }) => !this.#world.isDisturbed(host, calm))
   }
 
   begunToServe(node: SimulatedNode): void {
@@ -147,7 +181,7 @@ export class Oracle {
     const complete = this.#complete
     return (answer) => {
       const what = () => `${node.label} answered ${question.path} with ${question.key}: ${answer}`
-      if (answer === '503') return this.#unanswered(worker, record, question, what)
+      if (answer === '503') return this.#unanswered(node, worker, question, what)
       const states = record.states.slice(from)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
       if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
@@ -187,7 +221,17 @@ export class Oracle {
     if (of > nodes.length || of < nodes.length - lapsed.length) {
       return this.fail('C9', `${what}; ${nodes.length} were to know`)
     }
-    if (of < nodes.length) marks.note('write: somebody forced out need not know any more')
+    if (of < nodes.length) {
+      marks.note('write: somebody forced out need not know any more')
+      const leastMs = lapsed.map(({ lapsesMs }) => lapsesMs as number).sort((a, b) => a - b)
+      const [elapsedMs, dueMs] = [
+        this.#world.scheduler.now - state.at,
+        leastMs[nodes.length - of - 1] as number,
+      ]
+      if (elapsedMs < dueMs - clockSlackMs) {
+        return this.fail('C9', `${what}; somebody is left out after ${elapsedMs} ms, not ${dueMs}`)
+      }
+    }
     // Whose directory was lost leaves a row that nobody speaks for until it expires.
     const isMissing = (one: SimulatedNode) => lagging.includes(one.name)
     for (const { name, life, lapsesMs } of nodes) {
@@ -196,8 +240,18 @@ export class Oracle {
         return this.fail('C9', `${what}; ${name} in its life ${life} has not got it`)
     }
     if (applied === of) this.#completed(state)
-    else if (waitMs > 1000 && this.#world.isCalm(3000) && this.#world.nodes.some(isMissing))
+    else if (waitMs > 1000 && this.isCalm() && this.#world.nodes.some(isMissing))
       this.fail('C9', `${what}; and nothing was wrong`)
+  }
+
+  /** Whether nothing is wrong, and all are where they belong, for so long that all have met. */
+  isCalm(): boolean {
+    const { nodes, datastore, scheduler } = this.#world
+    const isAtHome = (node: SimulatedNode) => {
+      const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
+      return datastore.nodes.get(name)?.life === life && scheduler.now - fromMs > calmMs
+    }
+    return this.#world.isCalm(calmMs) && nodes.every(isAtHome)
   }
 
   refused(code: string): void {
@@ -251,23 +305,34 @@ export class Oracle {
   }
 
   #committed(state: State): void {
-    const expected = this.#world.nodes.filter((node) => this.#hears(node, state.at))
-    this.#expect(state, () => expected, state.at)
+    const { nodes } = this.#world
+    const hears = (node: SimulatedNode) => this.#hears(node, state.at)
+    this.#expect(state, spreadMs, nodes.filter(hears), hears)
+    const others = nodes.filter((node) => node.serves() && !hears(node))
+    this.#expect(state, this.#foundMs, others, ({ host }) => !this.#world.isDisturbed(host))
   }
 
-  /** These nodes are to have a state soon, if they have listened since, and nothing keeps them from it. */
-  #expect(state: State, nodes: () => readonly SimulatedNode[], sinceMs: number): void {
+  /** Nobody need tell a node of a change: it looks for itself. */
+  get #foundMs(): number {
+    return this.#world.plan.settings.heartbeatIntervalMs + spreadMs
+  }
+
+  /** These nodes are to have a state after so long, if `can` says so then: nothing has kept them from it. */
+  #expect(
+    state: State,
+    forMs: number,
+    nodes: readonly SimulatedNode[],
+    can: (node: SimulatedNode) => boolean,
+  ): void {
     const histories = this.#historiesLost
-    this.#world.scheduler.after(spreadMs, () => {
+    if (nodes.length === 0) return
+    this.#world.scheduler.after(forMs, () => {
       if (histories !== this.#historiesLost) return
-      for (const node of nodes()) {
-        if (!node.serves() || !this.#hears(node, sinceMs)) continue
+      for (const node of nodes) {
+        if (!node.serves() || !can(node)) continue
         const last = this.#recordOf(node).states.at(-1)
         if (!last || isAtOrAfter(last, state)) continue
-        this.fail(
-          'spread',
-          `${node.label} hears of changes, and is at ${last.position}, not at ${state.position}`,
-        )
+        this.fail('spread', `${node.label} is at ${last.position} ${forMs} ms after ${state.position}`)
       }
     })
   }
@@ -339,7 +404,7 @@ export class Oracle {
     if (states.length > 1 || !state || !joined || startMs < joined.atMs + proofMs) return
     if (this.#world.isDisturbed(node.host)) return
     for (const key of keysFor(state, question)) {
-      if (isReadSince(record, key) || isKnownAbsent(record, state, key)) continue
+      if (isReadSince(record, key) || wasKnownAbsent(record, key)) continue
       return this.fail(
         'C6',
         `${what()}; ${key} was not read again since the join at ${joined.state.position}`,
@@ -383,13 +448,16 @@ export class Oracle {
     answerable.set(text, { states: states.length, loads })
   }
 
-  #unanswered(worker: object, record: Record, question: Question, what: () => string): undefined {
+  #unanswered(node: SimulatedNode, worker: object, question: Question, what: () => string): undefined {
+    const record = this.#recordOf(node)
     const { marks, plan } = this.#world
     marks.note('request: 503')
-    const { onStale, cacheBytes } = plan.settings
-    if (question.minPosition !== undefined || onStale === 'refuse') return
+    if (question.minPosition !== undefined || plan.settings.onStale === 'refuse') return
     if (this.#world.isCalm(12_000)) return this.fail('C7', `${what()}; and nothing was wrong`)
-    if (cacheBytes < 100_000 || plan.faults.some(({ kind }) => kind === 'datastore errors')) return
+    const { server, scheduler } = this.#world
+    // It may have died over it.
+    if (!node.workers.some((one) => one === worker)) return
+    if (node.hasForgotten() || scheduler.now - server.lastErrorMs < lookupMostMs) return
     const before = this.#answerable.get(worker)?.get(question.text)
     const state = record.states.at(-1)
     if (!before || !state || before.loads !== record.loads) return
@@ -397,6 +465,8 @@ export class Oracle {
     const keys = keysFor(state, question)
     const keysThen = keysFor(record.states[before.states - 1] as State, question)
     if (keys.join() !== keysThen.join() || keys.some((key) => touched.includes(key))) return
+    // That there is no such key was told by the keys that there are, which are read again after a join.
+    if (record.joined && keys.some((key) => valueAt(state, key) === null)) return
     this.fail('C7', `${what()}; it was answered before, and nothing of it has changed since`)
   }
 
@@ -413,6 +483,28 @@ export class Oracle {
     if (!isAtOrAfter(this.#world.datastore.head, state) && JSON.stringify(valueAt(state, key)) === text)
       return
     this.fail(claim, `${node.label} holds ${text} under ${key} at ${state.position}`)
+  }
+
+  /** What a read has brought that is newer than a state which is about to be applied, and other than what was true then. */
+  #heldNewer(node: SimulatedNode, { reads }: Record, state: State): { key: string; text: string }[] {
+    return [...this.#touched(state)].flatMap((key) => {
+      const read = reads.get(key)
+      if (!read || read === state || !isAtOrAfter(read, state)) return []
+      const text = JSON.stringify(node.agent.catalog.read(key))
+      const isNewer =
+        text === JSON.stringify(valueAt(read, key)) && text !== JSON.stringify(valueAt(state, key))
+      return isNewer ? [{ key, text }] : []
+    })
+  }
+
+  /** C3: an event that is older than what is held leaves it alone, or takes it away. */
+  #checkNotOlder(node: SimulatedNode, { key, text }: { key: string; text: string }, state: State): void {
+    const held = node.agent.catalog.read(key)
+    if (held === undefined || JSON.stringify(held) === text) return
+    this.fail(
+      'C3',
+      `${node.label} held ${text} under ${key}, and ${state.position}, which is older, made it ${held}`,
+    )
   }
 
   #touched({ changes }: State): Set<string> {
@@ -448,10 +540,12 @@ export class Oracle {
   }
 }
 
-/** By the keys that there are, all of which were read since. */
-function isKnownAbsent(record: Record, state: State, key: string): boolean {
+/** By the keys that there are, all of which were read since the join; what has become of the key since, the log says. */
+function wasKnownAbsent(record: Record, key: string): boolean {
   const [family = ''] = key.split(':')
-  return valueAt(state, key) === null && isReadSince(record, keysOf(family))
+  const { states, joined } = record
+  if (!joined || !isReadSince(record, keysOf(family))) return false
+  return states.slice(states.indexOf(joined.state)).some((state) => valueAt(state, key) === null)
 }
 
 function isReadSince({ reads, joined }: Record, key: string): boolean {

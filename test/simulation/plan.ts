@@ -1,5 +1,6 @@
 // What a seed means: a world, and what is to happen in it and when. Plain data, so that a part of it can be left out.
 import type { Random } from '../../src/base/random.ts'
+import { ambushes } from './ambushes.ts'
 import { between, chanceFor, pick, whole } from './chance.ts'
 import { type FaultKind, type FaultSpec, faultKinds, faultSpecs } from './faults.ts'
 import type { NodeSettings } from './node.ts'
@@ -91,7 +92,14 @@ function someFaults(random: Random, isRefusing: boolean): FaultKind[] {
     const { losesWrites, breaksRefusal } = specs[kind]
     return !isRefusing || !(losesWrites || breaksRefusal)
   })
-  return possible.filter(() => random.fraction() < part)
+  const chosen = possible.filter(() => random.fraction() < part)
+  const ambush = pick(random, possible.filter(isAmbush))
+  const isOneMore = part > 0 && random.fraction() < 0.5 && !chosen.includes(ambush)
+  return isOneMore ? [...chosen, ambush] : chosen
+}
+
+function isAmbush(kind: FaultKind): boolean {
+  return Object.hasOwn(ambushes, kind)
 }
 
 function faultsOf(random: Random, kinds: readonly FaultKind[], unrestMs: number): Fault[] {

@@ -32,6 +32,10 @@ export class Server {
   mode: 'up' | 'down' | 'read-only' = 'up'
   /** Part of the statements that fail with an error of the server's own. */
   errorPart = 0
+  /** When one last did. */
+  lastErrorMs = Number.NEGATIVE_INFINITY
+  /** Machines that get no connection to listen by, each as often as somebody says so. */
+  readonly deaf: string[] = []
   readonly random: Random
   readonly #open = new Set<() => void>()
   readonly #subscriptions = new Map<() => void, string>()
@@ -106,6 +110,8 @@ export interface SessionWatcher {
   /** A cache key, or the name of a table that was read whole, and what was true then. */
   read(key: string, state: State): void
   listens(isListening: boolean): void
+  /** The log. */
+  pulls(): void
 }
 
 export class Session {
@@ -224,6 +230,7 @@ export class Session {
       return new DatastoreError('cannot execute in a read-only transaction', undefined, '25006')
     }
     if (errorPart > 0 && random.fraction() < errorPart) {
+      this.server.lastErrorMs = this.server.scheduler.now
       return new DatastoreError('out of memory', undefined, '53200')
     }
     return undefined
@@ -259,7 +266,7 @@ class SimulatedSubscription implements Subscription {
     const back = network.pipe(datastoreHost, host)
     const fail = (cause: string) => process.hand(() => this.#end(new Error(cause)))
     network.pipe(host, datastoreHost).send(() => {
-      if (server.mode === 'down') return back.send(() => fail('ECONNREFUSED'))
+      if (server.mode === 'down' || server.deaf.includes(host)) return back.send(() => fail('ECONNREFUSED'))
       const tell = (first: number) =>
         back.send(() => process.hand(() => this.#isClosed || hear(String(first))))
       datastore.listeners.add(tell)

@@ -11,7 +11,7 @@ import type { Store, Written } from '../../src/store/store.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Operation } from './plan.ts'
 import type { Question } from './request.ts'
-import { rowsOf, type Tables } from './tables.ts'
+import { type Changes, rowsOf, type Tables } from './tables.ts'
 import type { World } from './world.ts'
 
 /** How often each is done, of the sum of all. */
@@ -29,6 +29,7 @@ export const operationWeights = {
   'take key': 2,
   'write past all nodes': 3,
   'write much past all nodes': 1,
+  'guard for a moment past all nodes': 2,
 }
 export type OperationKind = keyof typeof operationWeights
 
@@ -40,6 +41,7 @@ const usernames = ['u0', 'u1', 'u2']
 export class Workload {
   readonly #world: World
   #revision = 0
+  #restsUntilMs = 0
 
   constructor(world: World) {
     this.#world = world
@@ -60,11 +62,16 @@ export class Workload {
 
   run({ kind, draws, waits }: Operation): void {
     const { datastore, trace } = this.#world
+    if (this.#restsUntilMs > this.#world.scheduler.now) return
+    if (kind === 'guard for a moment past all nodes') {
+      this.#guardForAMoment(draws)
+      return
+    }
     if (kind.startsWith('write ')) {
       trace.say('psql', kind)
       // More than a page, and now and then more than is applied event by event.
       const much = draws[1] < 0.2 ? 90 : 30
-      this.#past(kind === 'write much past all nodes' ? much : 3, draws[0])
+      this.changePast(kind === 'write much past all nodes' ? much : 3, draws[0])
       return
     }
     const nodes = this.#world.nodes.filter((node) => node.serves())
@@ -75,6 +82,19 @@ export class Workload {
     trace.say(node.label, `is asked to ${kind}`)
     this.lookMeanwhile(writeMs)
     void this.#carryOut(node, kind, write, waits ? 10_000 : 0)
+  }
+
+  /** Points an API elsewhere by this node, and waits for all to have that. */
+  changeBy(node: SimulatedNode): void {
+    const { datastore } = this.#world
+    const kind = 'point api elsewhere'
+    const write = this.#writeOf(kind, node.agent.store, datastore.head.tables, [0, 0, 0])
+    if (write) void this.#carryOut(node, kind, write, 10_000)
+  }
+
+  /** People do nothing for a while. */
+  rest(forMs: number): void {
+    this.#restsUntilMs = this.#world.scheduler.now + forMs
   }
 
   /** Any request. */
@@ -185,8 +205,54 @@ export class Workload {
     }
   }
 
+  /**
+   * By psql, while it is asked for: an API gets a guard, and a key that changes hands; then both go at once. Whoever has
+   * read the one before that and the other after it knows what never was.
+   */
+  #guardForAMoment([one, other, pause]: Operation['draws']): void {
+    const { datastore, scheduler, chance, trace } = this.#world
+    const tables = datastore.head.tables
+    const [place, owners] = [pickOf(rowsOf(tables, 'apis'), one), rowsOf(tables, 'consumers')]
+    const [owner, next] = owners
+    if (!place || !owner || !next) return
+    trace.say('psql', 'guards an api for a moment')
+    const key = keys[Math.floor(other * keys.length)] as string
+    const made = () => ({ id: datastore.uuid(), created_at: datastore.now() })
+    const guards = (changes: Changes) =>
+      changes.rows('plugins', { api_id: place.id as string, name: 'key-auth' })
+    const give = (to: Row) =>
+      datastore.commit(null, (changes) => {
+        const [held] = changes.rows('keyauth_credentials', { key })
+        const isThere = changes.rows('consumers').some(({ id }) => id === to.id)
+        if (held && isThere) changes.update(credential, held, { ...held, consumer_id: to.id as string })
+      })
+    datastore.commit(null, (changes) => {
+      for (const row of changes.rows('keyauth_credentials', { key }))
+        changes.remove('keyauth_credentials', row)
+      if (!changes.rows('apis').some(({ id }) => id === place.id)) return
+      if (guards(changes).length === 0) changes.insert(plugin, guard(place), made())
+      changes.insert(credential, { consumer_id: owner.id as string, key }, made())
+    })
+    const path = String(place.request_path)
+    for (let i = 0; i < 6; i++) {
+      scheduler.after(momentMs * (0.2 + chance.requests.fraction()), () => {
+        const node = this.#world.running(chance.requests.fraction())
+        if (node?.serves()) this.#world.ask(node, i, questionOf(path, key))
+      })
+    }
+    const againMs = momentMs * (0.3 + 0.4 * pause)
+    for (const [i, to] of [next, owner].entries()) scheduler.after(againMs + 2 * i, () => give(to))
+    scheduler.after(momentMs * (0.7 + 0.4 * pause), () =>
+      datastore.commit(null, (changes) => {
+        for (const row of guards(changes)) changes.remove('plugins', row)
+        for (const row of changes.rows('keyauth_credentials', { key }))
+          changes.remove('keyauth_credentials', row)
+      }),
+    )
+  }
+
   /** By psql: no node knows of it until the datastore says so. Several rows, one transaction. */
-  #past(rows: number, draw: number): void {
+  changePast(rows: number, draw = 0): void {
     const { datastore } = this.#world
     datastore.commit(null, (changes) => {
       for (let i = 0; i < rows; i++) {
@@ -201,6 +267,12 @@ export class Workload {
 /** What a write takes, about. */
 const writeMs = 25
 const actor = 'simulation'
+/** Long enough for a node to hear of the one change, and to read something before it hears of the next. */
+const momentMs = 30
+
+function pickOf<T>(list: readonly T[], draw: number): T | undefined {
+  return list[Math.floor(draw * list.length)]
+}
 
 function questionOf(path: string, key: string | undefined): Question {
   return { path, key, minPosition: undefined, text: `${path} ${key}` }

@@ -33,6 +33,8 @@ const aftermathMs = 8000
 const joinMs = 40
 /** A node that could not start is started again. */
 const restartMs = 700
+/** All have been at home for a while by then, whoever had to move. */
+const calmLimitMs = 15_000
 /** After everything was mended: the slowest of what was under way has ended by then, and all have met again. */
 const settleMs = 45_000
 
@@ -51,7 +53,8 @@ export class World {
   nodes: SimulatedNode[] = []
   readonly #seats: string[]
   readonly #incarnations = new Map<string, number>()
-  readonly #disturbed = new Map<string, { count: number; untilMs: number }>()
+  /** By the calls that end them. */
+  readonly #disturbances = new Map<() => void, { readonly hosts: readonly string[]; untilMs: number }>()
   /** How to end the faults that last. */
   readonly #ends = new Set<() => void>()
   #lastFaultMs = Number.NEGATIVE_INFINITY
@@ -96,6 +99,7 @@ export class World {
   end(): Outcome {
     const { scheduler, oracle } = this
     this.#isOver = true
+    this.workload.rest(Number.POSITIVE_INFINITY)
     for (const end of [...this.#ends]) end()
     if (!oracle.violation) this.#settle()
     for (const node of this.nodes) this.#gather(node)
@@ -137,6 +141,7 @@ export class World {
       watcher: {
         read: (key, state) => this.oracle.readBy(node, key, state),
         listens: (isListening) => this.oracle.listens(node, isListening),
+        pulls: () => this.oracle.pulls(node),
       },
     })
     trace.say(label, 'starts')
@@ -178,21 +183,21 @@ export class World {
 
   /** What these nodes ask of the datastore may come late or not at all, until the call that is returned. */
   disturb(hosts: readonly string[] = [...this.#seats]): () => void {
-    for (const host of hosts) {
-      const entry = this.#disturbed.get(host) ?? { count: 0, untilMs: 0 }
-      this.#disturbed.set(host, { ...entry, count: entry.count + 1 })
+    const disturbance = { hosts, untilMs: Number.POSITIVE_INFINITY }
+    const calm = () => {
+      disturbance.untilMs = Math.min(disturbance.untilMs, this.scheduler.now + aftermathMs)
     }
-    return () => {
-      for (const host of hosts) {
-        const { count } = this.#disturbed.get(host) ?? { count: 1 }
-        this.#disturbed.set(host, { count: count - 1, untilMs: this.scheduler.now + aftermathMs })
-      }
-    }
+    this.#disturbances.set(calm, disturbance)
+    return calm
   }
 
-  isDisturbed(host: string): boolean {
-    const entry = this.#disturbed.get(host)
-    return entry !== undefined && (entry.count > 0 || entry.untilMs > this.scheduler.now)
+  /** @param but  what `disturb` returned, of a disturbance that is not meant */
+  isDisturbed(host: string, but?: () => void): boolean {
+    for (const [calm, { hosts, untilMs }] of this.#disturbances) {
+      if (untilMs <= this.scheduler.now) this.#disturbances.delete(calm)
+      else if (calm !== but && hosts.includes(host)) return true
+    }
+    return false
   }
 
   /** Whether nothing was wrong anywhere for so long, and all have met before that. */
@@ -253,6 +258,18 @@ export class World {
       }
     }
     scheduler.run(1000)
+    this.#writeByAll()
+  }
+
+  /** Whoever has come together reaches everybody: a write by any node is complete. */
+  #writeByAll(): void {
+    const { scheduler, plan, oracle } = this
+    if (scheduler.runUntil(() => oracle.isCalm(), calmLimitMs, 50) === undefined) {
+      oracle.fail('C5', `after ${calmLimitMs} ms: not all are registered as what they are`)
+      return
+    }
+    for (const node of this.nodes) this.workload.changeBy(node)
+    scheduler.run(plan.settings.ackTimeoutMs + 200)
   }
 
   #unsettled(): string | undefined {

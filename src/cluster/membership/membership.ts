@@ -75,9 +75,10 @@ export class Membership {
       const applied = () => this.#parts.progress()?.position ?? self.life
       this.#countsBefore = this.counts()
       this.#members = new Members({ self, profile, random, now, applied })
-      // Under another name they do not know this node, nor it them; where they are is all that is left.
+      // Under another name they do not know this node, nor it them; where they are is all that is left. One that seemed to
+      // have failed may be there: it is this node that was away when somebody took its name.
       for (const member of before?.list() ?? []) {
-        if (member.name !== known?.name && member.status === 'alive') void this.#dial({ ...member, life: 0 })
+        if (member.name !== known?.name && member.status !== 'left') void this.#dial({ ...member, life: 0 })
       }
     }
     this.#keepTime()

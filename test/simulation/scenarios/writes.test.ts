@@ -14,4 +14,20 @@ describe('in a simulated cluster, the answer to a write', () => {
       for (const end of slow) end()
       expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
     }))
+
+  it('counts those who had seemed to have failed to a node that lost its name while it was away', () =>
+    scenario(
+      2,
+      ({ world, node, change, strike, run }) => {
+        const { name } = node(1)
+        const end = strike('takeover', 0, 0.9, 0)
+        world.scheduler.runUntil(() => node(1).name !== name, 12_000, 10)
+        run(300)
+        const told = change(node(1))
+        run(1100)
+        expect(told.answer).to.deep.equal({ applied: 2, of: 3, lagging: [name] })
+        end()
+      },
+      { heartbeatIntervalMs: 4000 },
+    ))
 })
