@@ -191,9 +191,9 @@ export class Datastore {
 
   /** Another server takes over, which never had what came after `position`. */
   loseTail(position: Position): void {
-    // Its newest event is there, whatever was pruned.
-    const least = (this.#events[0] as LogEvent).position
-    const lost = this.#history.findIndex((state) => state.position > Math.max(position, least))
+    // The oldest transaction that is kept is there still: a log is never empty, whatever was pruned.
+    const { first: oldest } = this.#events[0] as LogEvent
+    const lost = this.#history.findIndex((state) => state.position > position && state.first > oldest)
     if (lost < 0) return
     this.#history = this.#history.slice(0, lost)
     this.#events = this.#events.filter(({ position: at }) => at <= this.head.position)

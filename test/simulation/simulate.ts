@@ -1,9 +1,9 @@
 // npm run simulate: runs seeds and says what happened. docs/simulation.md has the rest.
 import { parseArgs } from 'node:util'
+import { campaign } from './campaign.ts'
 import { type FaultKind, faultKinds } from './faults.ts'
-import { Marks, soakSeedsMin } from './marks.ts'
 import { type Plan, planOf } from './plan.ts'
-import { countsOf, failureOf, rangesOf } from './report.ts'
+import { failureOf, rangesOf } from './report.ts'
 import { runPlan } from './run.ts'
 import { shrink } from './shrink.ts'
 
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     count: { type: 'string' },
     minutes: { type: 'string' },
+    jobs: { type: 'string', default: '1' },
     nodes: { type: 'string' },
     faults: { type: 'string' },
     trace: { type: 'boolean', default: false },
@@ -26,38 +27,35 @@ const endMs =
 const count = values.count ? Number(values.count) : values.minutes ? Number.POSITIVE_INFINITY : 1
 const faults = faultsNamed(values.faults)
 const nodes = values.nodes ? Number(values.nodes) : undefined
+const jobs = Number(values.jobs)
 
-const marks = new Marks()
-const began = process.cpuUsage()
-let runs = 0
-let failures = 0
-for (; runs < count && Date.now() < endMs && failures < 5; runs++) {
-  const plan = kept(planOf({ seed: seed + runs, nodes, faults }))
-  const outcome = await runPlan(plan, values.trace ? 'lines' : count === 1 ? 'hash' : 'nothing')
-  marks.add(outcome.marks)
+const isPart = values['keep-faults'] !== undefined || values['keep-writes'] !== undefined
+if (count === 1 || isPart || values.trace) {
+  for (let i = 0; i < count; i++) await lookAt(seed + i)
+} else {
+  const failed = async (at: number) => tell(kept(planOf({ seed: at, nodes, faults })))
+  if (!(await campaign({ from: seed, count, endMs, jobs, nodes, faults, failed }))) process.exitCode = 1
+}
+
+/** One seed, and all that is to be said of it. */
+async function lookAt(one: number): Promise<void> {
+  const plan = kept(planOf({ seed: one, nodes, faults }))
+  const outcome = await runPlan(plan, values.trace ? 'lines' : 'hash')
   for (const line of outcome.lines) process.stdout.write(`${line}\n`)
-  if (outcome.violation) {
-    failures++
-    const isPart = values['keep-faults'] !== undefined || values['keep-writes'] !== undefined
-    const shrunk = isPart ? { plan, outcome, runs: 0 } : await shrink(plan, outcome)
-    const { lines } = await runPlan(shrunk.plan, 'lines')
-    process.stdout.write(failureOf(shrunk, lines, commandFor(shrunk.plan)))
-  } else if (count === 1) {
-    process.stdout.write(`seed ${plan.seed}: every claim holds; trace ${outcome.hash}\n`)
+  if (!outcome.violation) process.stdout.write(`seed ${one}: every claim holds; trace ${outcome.hash}\n`)
+  else {
+    process.exitCode = 1
+    await tell(plan)
   }
 }
-if (runs > 1) {
-  const { user, system } = process.cpuUsage(began)
-  const seconds = (user + system) / 1e6
-  process.stdout.write(countsOf(marks))
-  const speed = `${(runs / seconds).toFixed(1)} for each second of one core`
-  const { unreached } = marks
-  const isSoak = runs >= soakSeedsMin
-  if (unreached.length > 0) process.stdout.write(`\nnever: ${unreached.join('; ')}\n`)
-  if (isSoak && unreached.length > 0) process.exitCode = 1
-  process.stdout.write(`\n${runs} seeds from ${seed}: ${failures} failed; ${speed}\n`)
+
+/** The shortest story of how a plan fails. */
+async function tell(plan: Plan): Promise<void> {
+  const outcome = await runPlan(plan)
+  const shrunk = isPart ? { plan, outcome, runs: 0 } : await shrink(plan, outcome)
+  const { lines } = await runPlan(shrunk.plan, 'lines')
+  process.stdout.write(failureOf(shrunk, lines, commandFor(shrunk.plan)))
 }
-if (failures > 0) process.exitCode = 1
 
 function faultsNamed(names: string | undefined): readonly FaultKind[] | undefined {
   if (names === undefined) return undefined

@@ -130,7 +130,9 @@ export class Workload {
       oracle.answered(node, written, delivered, waitMs)
       this.#look(waitMs > 0 && applied === of)
     } catch (error) {
-      const code = codeOf(error) ?? String(error)
+      const code = codeOf(error)
+      if (code === undefined)
+        return void oracle.fail('health', `a write failed in a way of its own: ${error}`)
       trace.say(node.label, `fails to ${kind}`, { code })
       marks.note(`write: ${code}`)
       oracle.refused(code)

@@ -19,6 +19,18 @@ describe('in a simulated cluster, a datastore that has lost its newest changes',
       expect(told.answer).to.include({ applied: 0, of: 3 })
     }))
 
+  it('takes writes, though it has lost all but the oldest that it kept', () =>
+    scenario(3, ({ node, change, changePast, strike, run }) => {
+      changePast(3)
+      run(1000)
+      strike('log cut off', 0)()
+      strike('tail lost', 0)()
+      run(3000)
+      const told = change(node(1))
+      run(2000)
+      expect(told.answer).to.include({ applied: 3, of: 3 })
+    }))
+
   it('is believed, whatever members still know of the changes that it has lost', async () => {
     // Whether a node meets one that knows of them, before it has found out itself, is a matter of milliseconds.
     for (const downMs of [450, 560]) {
