@@ -240,7 +240,7 @@ export class Oracle {
         return this.fail('C9', `${what}; ${name} in its life ${life} has not got it`)
     }
     if (applied === of) this.#completed(state)
-    else if (waitMs > 1000 && this.isCalm() && this.#world.nodes.some(isMissing))
+    else if (waitMs > 1000 && this.isCalm() && !this.#isLost(state) && this.#world.nodes.some(isMissing))
       this.fail('C9', `${what}; and nothing was wrong`)
   }
 
@@ -302,6 +302,10 @@ export class Oracle {
 
   #recordOf(node: SimulatedNode): Record {
     return this.#records.get(node) as Record
+  }
+
+  #isLost(state: State): boolean {
+    return !isAtOrAfter(this.#world.datastore.head, state)
   }
 
   #committed(state: State): void {

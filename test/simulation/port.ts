@@ -6,7 +6,7 @@ import type { Process } from './process.ts'
 /** Between two threads, in ms: mostly at once, sometimes after whatever the other one was at. */
 const delayMs = 0.4
 /** A thread that has much to do looks at its sockets several times before it looks at its port. */
-const busy = { part: 0.04, mostMs: 20 } as const
+const busy = { from: 0.96, mostMs: 20 } as const
 
 export class SimulatedPort extends EventEmitter {
   readonly #process: Process
@@ -36,8 +36,9 @@ export class SimulatedPort extends EventEmitter {
     const peer = this.#peer
     if (this.#isClosed || !peer) return
     peer.#arrived.push(copyOf(message, new Map()))
-    const busyMs = this.#chance() < busy.part ? busy.mostMs * this.#chance() : 0
-    this.#process.clock.after(delayMs * this.#chance() ** 3 + busyMs, () => peer.#deliver())
+    const chance = this.#chance()
+    const busyMs = Math.max(0, (busy.mostMs * (chance - busy.from)) / (1 - busy.from))
+    this.#process.clock.after(delayMs * chance ** 3 + busyMs, () => peer.#deliver())
   }
 
   /** As `receiveMessageOnPort`. */

@@ -14,6 +14,10 @@ export interface Question {
   readonly text: string
 }
 
+export function questionOf(path: string, key: string | undefined, minPosition?: number): Question {
+  return { path, key, minPosition, text: `${path} ${key}` }
+}
+
 /** Upstreams that answer at once, with where they are and as whom they were asked. */
 export const upstreams: Outbound = {
   send({ upstream: { host }, headers }, receiver) {

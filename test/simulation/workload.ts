@@ -10,7 +10,7 @@ import { keyauthCredential as credential } from '../../src/plugins/key-auth/cred
 import type { Store, Written } from '../../src/store/store.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Operation } from './plan.ts'
-import type { Question } from './request.ts'
+import { type Question, questionOf } from './request.ts'
 import { type Changes, rowsOf, type Tables } from './tables.ts'
 import type { World } from './world.ts'
 
@@ -274,10 +274,6 @@ const momentMs = 30
 
 function pickOf<T>(list: readonly T[], draw: number): T | undefined {
   return list[Math.floor(draw * list.length)]
-}
-
-function questionOf(path: string, key: string | undefined): Question {
-  return { path, key, minPosition: undefined, text: `${path} ${key}` }
 }
 
 function upstream(revision: number): Row {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { questionOf } from '../request.ts'
 import { scenario } from './scenario.ts'
 
 describe('in a simulated cluster, a datastore that has lost its newest changes', () => {
@@ -29,6 +30,31 @@ describe('in a simulated cluster, a datastore that has lost its newest changes',
       const told = change(node(1))
       run(2000)
       expect(told.answer).to.include({ applied: 3, of: 3 })
+    }))
+
+  it('is not mixed with them, where a page of the log and a push of what is lost meet', () =>
+    scenario(3, ({ world, node, change, changePast, run }) => {
+      const { network, datastore, scheduler, oracle } = world
+      const before = node(3).applied.position
+      const held = network.cut('10.0.0.1', '10.0.0.3')
+      const unheard = network.cut('10.0.0.200', '10.0.0.3')
+      change(node(1), 1000)
+      scheduler.runUntil(() => node(1).applied.position > before, 500, 1)
+      datastore.loseTail(before)
+      oracle.forgetWrites()
+      changePast(1)
+      changePast(1)
+      // Somebody asks for what it has not got, so it reads the log; the page is on its way while the push comes.
+      world.ask(node(3), 0, questionOf('/a0', undefined, before + 2))
+      run(50)
+      held()
+      scheduler.runUntil(() => node(3).applied.position > before, 500, 1)
+      unheard()
+      run(2000)
+      expect(node(3).applied).to.deep.equal({
+        position: datastore.head.position,
+        digest: datastore.head.digest,
+      })
     }))
 
   it('is believed, whatever members still know of the changes that it has lost', async () => {
