@@ -50,6 +50,9 @@ interface Held<T> extends Entry<T> {
 /** Eviction stops this far under the bound: deleting from the front of a Map scans what was deleted before. */
 const evictedTo = 0.97
 
+/** From this part of the bound on, it is kept in mind which entries are in use. */
+const movedFrom = 0.5
+
 /** A bigger entry, as a part of the bound, is not kept: one eviction would leave the cache too empty. */
 const entryPartMax = 0.1
 
@@ -222,8 +225,12 @@ export class Cache<T> {
     this.#purged = 0
   }
 
-  /** Moves an entry to the young end only when it lies in the older half: most hits move nothing. */
+  /**
+   * Moves an entry to the young end only when it lies in the older half: most hits move nothing. None does while there
+   * is room for as much again: by the time that something has to go, what is in use has been moved.
+   */
   #keepRecent(key: string, held: Held<T>): void {
+    if (this.#counts.get('bytes') < this.#maxBytes * movedFrom) return
     if (this.#moves - held.moved <= this.#counts.get('entries') / 2) return
     held.moved = ++this.#moves
     this.#lru.delete(key)

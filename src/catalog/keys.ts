@@ -9,7 +9,9 @@ export function cacheKey(lookup: Lookup, values: KeyValues): string {
   if (values.length === 1) return values[0] == null ? lookup.prefix : `${lookup.prefix}:${values[0]}`
   let last = values.length
   while (last > 0 && values[last - 1] == null) last--
-  return [lookup.prefix, ...values.slice(0, last).map(spellPart)].join(':')
+  let key = lookup.prefix
+  for (let i = 0; i < last; i++) key += `:${spellPart(values[i] as string | null)}`
+  return key
 }
 
 /**
@@ -42,12 +44,15 @@ export function keyOfRow(lookup: Lookup, row: Row): string {
  * driver would refuse the one and silently send U+FFFD for the other, and so find a row under a key not its own.
  */
 export function canExist(values: KeyValues): boolean {
-  return values.every((value) => value === null || (value.isWellFormed() && !value.includes('\0')))
+  for (const value of values)
+    if (value !== null && (!value.isWellFormed() || value.includes('\0'))) return false
+  return true
 }
 
 /** Keeps two lists of values from sharing a key; ids and names are spelled as they are. */
 function spellPart(value: string | null): string {
-  return value === null ? '%' : value.replaceAll('%', '%25').replaceAll(':', '%3A')
+  if (value === null) return '%'
+  return /[%:]/.test(value) ? value.replaceAll('%', '%25').replaceAll(':', '%3A') : value
 }
 
 function parsePart(part: string): string | null {

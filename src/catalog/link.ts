@@ -1,5 +1,6 @@
 // The port between the agent and one worker. What the agent has posted it counts in shared memory, and a worker that
 // is behind that count drains its port before it looks anything up: acknowledged means served.
+import { endianness } from 'node:os'
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { codeOf, describeError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
@@ -70,6 +71,9 @@ interface Question {
 
 const posted = 0
 const taken = 1
+
+/** Where the lower half of `posted` is, in halves. */
+const postedLow = endianness() === 'LE' ? 0 : 1
 
 /**
  * A worker this many messages behind does not run any more, or not fast enough ever to catch up: the agent gives it
@@ -195,8 +199,12 @@ export class WorkerLink {
   readonly #port: LinkPort
   readonly #takeNext: TakeNext
   readonly #counts: BigInt64Array
+  /** The same memory. */
+  readonly #halves: Int32Array
   readonly #receive: (message: ToWorker) => void
   #taken = 0n
+  /** The lower half of it. */
+  #takenLow = 0
   #lost: LinkLost | undefined
 
   constructor(
@@ -207,6 +215,7 @@ export class WorkerLink {
     this.#port = port
     this.#takeNext = takeNext
     this.#counts = new BigInt64Array(counts)
+    this.#halves = new Int32Array(counts)
     this.#receive = receive
     port.on('message', (message: ToWorker) => this.#take(message))
     port.on('close', () => {
@@ -220,6 +229,7 @@ export class WorkerLink {
    * @throws {LinkLost} when changes can't be heard any more: nothing may be answered from memory then
    */
   catchUp(): void {
+    if (this.isCaughtUp) return
     const target = Atomics.load(this.#counts, posted)
     while (this.#taken < target) {
       const next = this.#lost ? undefined : this.#takeNext()
@@ -234,7 +244,9 @@ export class WorkerLink {
 
   /** Whether nothing was posted since. */
   get isCaughtUp(): boolean {
-    return !this.#lost && Atomics.load(this.#counts, posted) === this.#taken
+    // Each lookup asks. The whole number would be made anew each time, and the lower half is as good: the agent gives up
+    // a worker long before that is the same again.
+    return !this.#lost && Atomics.load(this.#halves, postedLow) === this.#takenLow
   }
 
   tell(message: ToAgent): void {
@@ -247,6 +259,7 @@ export class WorkerLink {
 
   #take(message: ToWorker): void {
     this.#taken++
+    this.#takenLow = Number(BigInt.asIntN(32, this.#taken))
     Atomics.store(this.#counts, taken, this.#taken)
     try {
       this.#receive(message)

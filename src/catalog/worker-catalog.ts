@@ -63,6 +63,14 @@ export class WorkerCatalog implements Catalog {
   readonly #ready = Promise.withResolvers<void>()
   /** The projected rows, so that the projection is told of an old row by the very object it was given. */
   #rows = new Map<string, Row>()
+  /** What views need of this, made once for all. */
+  readonly #source: Source = {
+    state: () => this.#stateIfKnown(),
+    look: (key, query) => this.#look(key, query),
+    peek: (key) => this.#cache.peek(key),
+    peekPurged: (key) => this.#cache.peekPurged(key),
+    isAbsent: (query) => this.#isAbsent(query),
+  }
   #filter: KeyFilter | undefined
   #state: State = { position: 0, epoch: 0 }
   #lastId = 0
@@ -109,13 +117,7 @@ export class WorkerCatalog implements Catalog {
 
   /** @throws {Unknown} as `position` */
   view(): View {
-    return new WorkerView(this.#catchUp(), {
-      state: () => this.#stateIfKnown(),
-      look: (key, query) => this.#look(key, query),
-      peek: (key) => this.#cache.peek(key),
-      peekPurged: (key) => this.#cache.peekPurged(key),
-      isAbsent: (query) => this.#isAbsent(query),
-    })
+    return new WorkerView(this.#catchUp(), this.#source)
   }
 
   close(): void {
@@ -247,6 +249,7 @@ interface Source {
 }
 
 interface Answer {
+  readonly key: string
   readonly query: Query
   readonly value: Cached | null
   readonly standIn: boolean
@@ -257,7 +260,8 @@ const nothing: readonly Row[] = []
 class WorkerView implements View {
   readonly #source: Source
   readonly #opened: State
-  readonly #answers = new Map<string, Answer>()
+  /** A second answer under one key must be the first one again, or the view does not hold. */
+  readonly #answers: Answer[] = []
 
   constructor(opened: State, source: Source) {
     this.#opened = opened
@@ -285,7 +289,7 @@ class WorkerView implements View {
     const state = this.#source.state()
     if (state === undefined) return false
     if (state === this.#opened) return true
-    return [...this.#answers].every(([key, { query, value, standIn }]) => {
+    return this.#answers.every(({ key, query, value, standIn }) => {
       const entry = this.#source.peek(key) ?? (standIn ? this.#source.peekPurged(key) : undefined)
       if (entry === undefined) return value === null && this.#source.isAbsent(query)
       return entry.value === value
@@ -308,9 +312,8 @@ class WorkerView implements View {
     return answered
   }
 
-  /** A second answer under one key must be the first one again, or the view does not hold. */
   #record(key: string, query: Query, value: Cached | null, standIn: boolean): Cached | null {
-    if (!this.#answers.has(key)) this.#answers.set(key, { query, value, standIn })
+    this.#answers.push({ key, query, value, standIn })
     return value
   }
 }

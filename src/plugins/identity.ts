@@ -46,6 +46,7 @@ function tell(headers: PluginHeaders, name: string, value: unknown): void {
  * they would turn one name into another.
  */
 export function headerValue(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text
   const bytes = Buffer.from(text, 'utf8').toString('latin1')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass
   return bytes.replace(/[\x00-\x1f\x7f]/g, (char) => encodeURIComponent(char))

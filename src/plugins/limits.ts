@@ -8,7 +8,16 @@ export const limitFields: Fields = Object.fromEntries(
   periods.map((period) => [period, { type: 'number', help: `allowed within one ${period}` }]),
 )
 
+const known = new WeakMap<JsonObject, Limits>()
+
+/** Those of a configuration, or a part of one; worked out once for each. */
 export function limitsOf(config: JsonObject): Limits {
+  const limits = known.get(config) ?? readLimits(config)
+  known.set(config, limits)
+  return limits
+}
+
+function readLimits(config: JsonObject): Limits {
   const set = periods.filter((period) => typeof config[period] === 'number')
   return Object.fromEntries(set.map((period) => [period, config[period]]))
 }

@@ -2,6 +2,7 @@
 
 /** Every value of the parameter `name`, decoded; undefined for `?name` without `=`. */
 export function queryValues(query: string | undefined, name: string): (string | undefined)[] {
+  if (query === undefined || query === '') return []
   return parts(query).flatMap((part) => {
     const mark = part.indexOf('=')
     if (decode(mark < 0 ? part : part.slice(0, mark)) !== name) return []

@@ -47,6 +47,8 @@ export function trustRule(trusted: readonly string[]): (address: string) => bool
 
 /** An IPv4 address that came through an IPv6 socket is written as IPv4; a zone is dropped. */
 function plain(address: string): string {
+  // As most are.
+  if (!address.includes(':') && !address.includes('%')) return address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
   return mapped?.[1] ?? address.split('%', 1)[0] ?? ''
 }

@@ -48,13 +48,28 @@ export function logRecord(passed: Passed): JsonObject {
   }
 }
 
-/** Values as text: header fields are bytes, one character each, and most that are not ASCII are UTF-8. */
+/** Lower-case names, repeated fields joined. */
 function readable(headers: Headers): JsonObject {
-  const entries = Object.entries(headers.toObject())
-  return Object.fromEntries(entries.map(([name, value]) => [name, fromUtf8(value)]))
+  const raw = headers.raw()
+  const fields: Record<string, string> = {}
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase()
+    const value = readableText(raw[i + 1] as string)
+    const before = Object.hasOwn(fields, name) ? `${fields[name]}, ` : ''
+    if (name === '__proto__') Object.defineProperty(fields, name, own(before + value))
+    else fields[name] = before + value
+  }
+  return fields
 }
 
-function fromUtf8(bytes: string): string {
+/** Set otherwise, it would be no member. */
+function own(value: string): PropertyDescriptor {
+  return { value, enumerable: true, writable: true, configurable: true }
+}
+
+/** Values as text: header fields are bytes, one character each, and most that are not ASCII are UTF-8. */
+function readableText(bytes: string): string {
+  if (!/[\x80-\xff]/.test(bytes)) return bytes
   const text = Buffer.from(bytes, 'latin1').toString('utf8')
   // What is no UTF-8 is told as it is, byte for byte.
   return text.includes('\uFFFD') ? bytes : text
@@ -62,7 +77,9 @@ function fromUtf8(bytes: string): string {
 
 /** The path as it came in, with the query as plugins left it. */
 function uriOf(target: string, query: string | undefined): string {
-  const path = target.split('?', 1)[0]?.replace(/^https?:\/\/[^/]*/i, '') || '/'
+  const mark = target.indexOf('?')
+  const whole = mark < 0 ? target : target.slice(0, mark)
+  const path = whole.startsWith('/') ? whole : whole.replace(/^https?:\/\/[^/]*/i, '') || '/'
   return query === undefined ? path : `${path}?${query}`
 }
 
@@ -73,7 +90,8 @@ function hostAndPort(host: string, port: number): string {
 /** `a=1&a=2&b` → a: 1, 2; b: true. */
 function parseQuery(query: string | undefined): { [name: string]: Json } {
   const values: { [name: string]: Json } = Object.create(null)
-  for (const part of query?.split('&') ?? []) {
+  if (query === undefined) return {}
+  for (const part of query.split('&')) {
     if (part === '') continue
     const mark = part.indexOf('=')
     const name = decode(mark < 0 ? part : part.slice(0, mark))
@@ -117,7 +135,14 @@ function entityOf({ id, consumer_id }: Row): JsonObject {
   return { ...(id !== undefined && { id }), ...(consumer_id != null && { consumer_id }) }
 }
 
-/** As the Admin API shows it: what is not set is left out. */
+const shown = new WeakMap<Row, JsonObject>()
+
+/** As the Admin API shows it: what is not set is left out. A copy, since whoever is told may change it. */
 function withoutNulls(row: Row): JsonObject {
-  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
+  let object = shown.get(row)
+  if (object === undefined) {
+    object = Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
+    shown.set(row, object)
+  }
+  return { ...object }
 }

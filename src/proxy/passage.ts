@@ -46,7 +46,8 @@ const clientGone = 499
 /**
  * Stands between the two ends: it is told by the outbound what the upstream says (Receiver) and by the inbound
  * what becomes of the client (ReplyWatcher). The methods are in the order in which they are called. None throws:
- * each does its work under `#guard`, since rows, plugins and clients are all free to be other than they should.
+ * each does its work under `#guard`, or as that does it where its closure would be one more for every request, since
+ * rows, plugins and clients are all free to be other than they should.
  */
 export class Passage implements Receiver, ReplyWatcher, Client {
   readonly #parts: PassageParts
@@ -64,7 +65,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   #headAt: number | undefined
   /** Of the head that was sent to the client. */
   #status: number | undefined
-  #responseHeaders = new Headers()
+  #responseHeaders: Headers | undefined
   /** Of a response whose body has to be seen whole, as long as it is not. */
   #held: HeldResponse | undefined
 
@@ -77,11 +78,9 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   start(): void {
-    this.#guard(() => {
-      const resolution = this.#parts.resolver.resolve(this.#incoming, this)
-      if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
-      else this.#proceed(resolution)
-    })
+    const resolution = this.#parts.resolver.resolve(this.#incoming, this)
+    if (resolution instanceof Promise) void resolution.then((resolution) => this.#proceed(resolution))
+    else this.#proceed(resolution)
   }
 
   get gone(): AbortSignal {
@@ -93,13 +92,15 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     this.#isResolved = true
     this.#request = request
     this.#steps = steps
-    this.#guard(() => {
+    try {
       if (request) this.#parts.counters.add('routed', 1)
       if (!this.#reply.open) this.#finish()
       else if (answer) this.#answer(answer)
       else if (request?.isOverLimit) this.#answer(request.bodyLimit?.answer as Answer)
       else if (request) this.#forward(request)
-    })
+    } catch (error) {
+      this.#giveUp(error)
+    }
   }
 
   #forward(request: ProxyRequest): void {
@@ -150,7 +151,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   head(status: number, reason: string, raw: readonly string[]): void {
-    this.#guard(() => {
+    try {
       const response = this.#shown(status, this.#upstreamHeaders(status, raw))
       if (response.isBodyDropped) {
         this.#abort()
@@ -162,7 +163,9 @@ export class Passage implements Receiver, ReplyWatcher, Client {
         response.headers.remove('content-length')
         this.#sendHead(response, reasonFor(response, status, reason))
       }
-    })
+    } catch (error) {
+      this.#giveUp(error)
+    }
   }
 
   switchTo(protocol: string, raw: readonly string[]): Duplex | undefined {
@@ -177,7 +180,12 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#guard(() => (this.#held ? this.#keep(this.#held, chunk) : this.#reply.write(chunk))) ?? true
+    try {
+      return this.#held ? this.#keep(this.#held, chunk) : this.#reply.write(chunk)
+    } catch (error) {
+      this.#giveUp(error)
+      return true
+    }
   }
 
   drained(): void {
@@ -185,12 +193,14 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   end(trailers: readonly string[]): void {
-    this.#guard(() => {
+    try {
       if (this.#upstream) this.#parts.troubles.answered(this.#upstream)
       const held = this.#held
       if (!held) this.#reply.end(passableTrailers(trailers))
       else void this.#sendChanged(held.response, Buffer.concat(held.chunks), held.reason)
-    })
+    } catch (error) {
+      this.#giveUp(error)
+    }
   }
 
   failed(error: UpstreamFailed): void {
@@ -209,12 +219,14 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   closed(complete: boolean): void {
-    this.#guard(() => {
+    try {
       if (!complete) this.#abort()
       this.#gone?.abort()
       // A request still being resolved is finished when that is done.
       if (this.#isResolved) this.#finish()
-    })
+    } catch (error) {
+      this.#giveUp(error)
+    }
   }
 
   /** Does what an event asks for. What it throws costs this request alone; left alone, it would end the thread. */
@@ -377,13 +389,13 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   /** Tells every plugin that logs, after the last byte. */
   #log(endedAt: number): void {
     const request = this.#request
-    const loggers = this.#steps.filter(({ phases }) => phases.log)
+    const loggers = this.#steps.filter(hasLog)
     if (!request || loggers.length === 0) return
     const record = logRecord({
       request,
       bodyBytes: request.bodyBytes(this.#exchange?.bodyBytes ?? 0),
       status: this.#status ?? clientGone,
-      responseHeaders: this.#responseHeaders,
+      responseHeaders: this.#responseHeaders ?? new Headers(),
       bytesSent: this.#reply.bytesSent,
       startedAt: this.#startedAt,
       sentAt: this.#sentAt,
@@ -424,6 +436,10 @@ interface HeldResponse {
 }
 
 const nothing = new Uint8Array()
+
+function hasLog({ phases }: Step): boolean {
+  return phases.log !== undefined
+}
 
 /** The upstream's own phrase, as long as the status is its own, too. */
 function reasonFor(response: PassingResponse, status: number, reason: string): string | undefined {

@@ -163,7 +163,9 @@ export class AccessRun {
     return andThen(rows, (rows) => {
       const { steps, missing } = this.#chains.chainOf(rows)
       if (missing !== undefined) throw new PluginMissing(missing)
-      this.#steps = specialised(this.#steps.slice(0, this.#next), this.#apiSteps, steps)
+      // Most consumers have none, and then nothing changes, unless another one was known before.
+      if (steps.length > 0 || this.#steps !== this.#apiSteps)
+        this.#steps = specialised(this.#steps.slice(0, this.#next), this.#apiSteps, steps)
       return undefined
     })
   }

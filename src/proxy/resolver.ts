@@ -78,8 +78,7 @@ export class Resolver {
     const target = parseTarget(incoming.target)
     if (!target) return unrouted(plainRefusal(400))
     if (target.path.startsWith('/robots.txt')) return unrouted(robots)
-    const headers = new Headers(incoming.rawHeaders)
-    if (target.authority !== undefined) headers.set('Host', target.authority)
+    const headers = headersOf(incoming, target)
     const { admission } = this.#parts
     const least = admission.leastPosition(incoming, headers)
     const asked = { incoming, target, headers, hosts: hostsOf(headers), least }
@@ -179,6 +178,14 @@ interface Asked {
   readonly hosts: readonly string[]
   /** Nothing older may answer it. */
   readonly least: Position
+}
+
+/** For looking at only: unless they differ, they are not copied. */
+function headersOf({ rawHeaders }: Incoming, { authority }: Target): Headers {
+  if (authority === undefined) return Headers.of(rawHeaders as string[])
+  const headers = new Headers(rawHeaders)
+  headers.set('Host', authority)
+  return headers
 }
 
 function unrouted(answer: Answer): Resolution {

@@ -77,7 +77,7 @@ export class Router implements Projection {
     const lower = host.toLowerCase()
     const exact = this.#hosts.get(lower)?.[0]
     if (exact) return { api: exact, by: 'host', host }
-    const wild = this.#matchWildcard(lower)
+    const wild = this.#prefixes.isEmpty && this.#suffixes.isEmpty ? undefined : this.#matchWildcard(lower)
     return wild && { api: wild, by: 'wildcard', host }
   }
 
@@ -123,7 +123,10 @@ export class Router implements Projection {
  * port and without the blanks around it.
  */
 export function hostsOf(headers: Headers): string[] {
-  return [...headers.all('host'), ...headers.all('x-host-override')].map(withoutPort)
+  const hosts = headers.all('host')
+  for (const host of headers.all('x-host-override')) hosts.push(host)
+  for (let i = 0; i < hosts.length; i++) hosts[i] = withoutPort(hosts[i] as string)
+  return hosts
 }
 
 function withoutPort(value: string): string {

@@ -5,6 +5,10 @@ import type { Row } from '../base/json.ts'
 export class SegmentTrie {
   readonly #root: Node = { children: new Map(), rows: [] }
 
+  get isEmpty(): boolean {
+    return this.#root.children.size === 0 && this.#root.rows.length === 0
+  }
+
   insert(segments: readonly string[], row: Row): void {
     let node = this.#root
     for (const segment of segments) {

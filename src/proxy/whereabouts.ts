@@ -1,7 +1,7 @@
 // Where a worker is: which plugin it gave which request last, noted in memory that another thread reads when this one
 // does not answer any more. A note is three numbers and, once for each request, some text: a fraction of a microsecond.
 import type { Row } from '../base/json.ts'
-import type { Phases } from '../plugins/plugin.ts'
+import type { Phases, PluginRequest } from '../plugins/plugin.ts'
 
 const phases = ['open', 'certificate', 'access', 'headers', 'log', 'stop'] as const
 export type Phase = (typeof phases)[number]
@@ -52,17 +52,36 @@ export class Whereabouts {
     const given = this.#run(plugin, 'open', { of: open }, open)
     const { access, headers, log, certificate, stop } = given
     return {
+      // Those that every request goes through make nothing for it.
       ...(access && {
-        access: (request, config, tools) =>
-          this.#run(plugin, 'access', ofRequest(request), () => given.access?.(request, config, tools)),
+        access: (request, config, tools) => {
+          this.#enterRequest(plugin, 'access', request)
+          try {
+            return given.access?.(request, config, tools)
+          } finally {
+            this.#leave()
+          }
+        },
       }),
       ...(headers && {
-        headers: (response, config, request) =>
-          this.#run(plugin, 'headers', ofRequest(request), () => given.headers?.(response, config, request)),
+        headers: (response, config, request) => {
+          this.#enterRequest(plugin, 'headers', request)
+          try {
+            return given.headers?.(response, config, request)
+          } finally {
+            this.#leave()
+          }
+        },
       }),
       ...(log && {
-        log: (record, config) =>
-          this.#run(plugin, 'log', ofRecord(record), () => given.log?.(record, config)),
+        log: (record, config) => {
+          this.#enter(plugin, 'log', ofRecord(record))
+          try {
+            return given.log?.(record, config)
+          } finally {
+            this.#leave()
+          }
+        },
       }),
       ...(certificate && {
         certificate: (name, config, tools) =>
@@ -92,8 +111,18 @@ export class Whereabouts {
     try {
       return run()
     } finally {
-      this.#numbers[numbers.inside] = 0
+      this.#leave()
     }
+  }
+
+  /** A plugin may have made anything of the request. */
+  #enterRequest(plugin: string, phase: Phase, request: PluginRequest): void {
+    if (request === this.#of && plugin === this.#plugin) this.#note(phase)
+    else this.#enter(plugin, phase, ofRequest(request))
+  }
+
+  #leave(): void {
+    this.#numbers[numbers.inside] = 0
   }
 
   #enter(plugin: string, phase: Phase, { of, api, method, target }: Subject): void {
@@ -104,6 +133,10 @@ export class Whereabouts {
     }
     this.#plugin = plugin
     this.#of = of
+    this.#note(phase)
+  }
+
+  #note(phase: Phase): void {
     this.#numbers[numbers.phase] = phases.indexOf(phase)
     this.#numbers[numbers.inside] = 1
   }
@@ -119,8 +152,7 @@ export class Whereabouts {
   }
 }
 
-/** A plugin may have made anything of it. */
-function ofRequest(request: Parameters<NonNullable<Phases['access']>>[0]): Subject {
+function ofRequest(request: PluginRequest): Subject {
   const { api, incoming } = request
   return { of: request, api, method: incoming?.method, target: incoming?.target }
 }

@@ -2,7 +2,8 @@
 // that it is looked for, its bucket. Whoever counts locks the bucket for as long as that takes (about a microsecond),
 // so that looking and counting are one step, in all periods at once; no thread asks another.
 import { hash } from 'node:crypto'
-import { type PerPeriod, periods, perPeriod, windowEndsAt, windowsAt } from '../../base/calendar.ts'
+import QuickLRU from 'quick-lru'
+import { type PerPeriod, periods, windowEndsAt, windowsAt } from '../../base/calendar.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Ask, Counting, Tally } from '../../plugins/plugin.ts'
@@ -31,6 +32,9 @@ const word = { key: 0, expires: 2, windows: 4, counts: 4 + periods.length } as c
 
 /** A count stays there: a limit above it is never reached. */
 const countMax = 2 ** 32 - 1
+
+/** Identifiers whose hash is remembered. Some 200 bytes each; who is not among them takes a microsecond more. */
+const keysMax = 5000
 
 const free = 0
 /** Some 100 µs: only a thread that the system took off holds a lock for longer, or one that has ended. */
@@ -61,6 +65,10 @@ export interface LocalCountersOptions {
 export class LocalCounters implements Counting {
   readonly #locks: Int32Array
   readonly #words: Uint32Array
+  readonly #keys = new QuickLRU<string, Key>({ maxSize: keysMax })
+  /** Of the second that was last looked at. */
+  #windows: readonly number[] = []
+  #second = Number.NaN
   readonly #owner: number
   readonly #clock: Clock
   readonly #logger: Logger
@@ -97,22 +105,31 @@ export class LocalCounters implements Counting {
 
   /** What `act` returns for the entry of what is asked about, or undefined when a thread does not let go of it. */
   #visit<T>({ table, api, identifier }: Ask, act: (entry: number, nowMs: number) => T): T | undefined {
-    // A hash that nobody can aim: no caller chooses its bucket, and none finds another's 64 bits.
-    const digest = hash('sha256', `${table} ${api} ${identifier}`, 'buffer')
-    const key = [digest.readUInt32LE(0), digest.readUInt32LE(4)] as const
-    const bucket = digest.readUInt32LE(8) % this.#locks.length
+    const key = this.#keyOf(`${table} ${api} ${identifier}`)
+    const { bucket } = key
     if (!this.#lock(bucket)) return undefined
     let forgotten = false
     try {
       // Read under the lock, so that no thread takes back a window that another has begun.
       const nowMs = this.#clock.now()
-      const place = this.#placeOf(bucket, key, nowMs / 1000)
+      const place = this.#placeOf(key, nowMs / 1000)
       forgotten = place.forgotten
       return act(place.entry, nowMs)
     } finally {
       Atomics.store(this.#locks, bucket, free)
       if (forgotten) this.#tell()
     }
+  }
+
+  /** A hash that nobody can aim: no caller chooses its bucket, and none finds another's 64 bits. */
+  #keyOf(text: string): Key {
+    const known = this.#keys.get(text)
+    if (known) return known
+    const digest = hash('sha256', text, 'buffer')
+    const bucket = digest.readUInt32LE(8) % this.#locks.length
+    const key = { a: digest.readUInt32LE(0), b: digest.readUInt32LE(4), bucket }
+    this.#keys.set(text, key)
+    return key
   }
 
   /** Whether it has the lock now; it waits as long as it may. */
@@ -133,7 +150,7 @@ export class LocalCounters implements Counting {
   }
 
   /** The entry that has `key`, or one that is made free for it. */
-  #placeOf(bucket: number, [a, b]: readonly [number, number], nowSeconds: number): Place {
+  #placeOf({ a, b, bucket }: Key, nowSeconds: number): Place {
     const first = bucket * bucketEntries * entryWords
     let least = first
     for (let entry = first; entry < first + bucketEntries * entryWords; entry += entryWords) {
@@ -162,23 +179,45 @@ export class LocalCounters implements Counting {
 
   #count(entry: number, limits: Ask['limits'], nowMs: number): Tally {
     const used = this.#used(entry, nowMs)
-    const counted = periods.every((period) => used[period] < (limits[period] ?? Infinity))
-    if (counted) this.#add(entry, 1, limits, nowMs)
-    return { counted, used: counted ? this.#used(entry, nowMs) : used }
+    for (const period of periods)
+      if (used[period] >= (limits[period] ?? Infinity)) return { counted: false, used }
+    this.#add(entry, 1, limits, nowMs)
+    return { counted: true, used: this.#read(entry) }
   }
 
   #used(entry: number, nowMs: number): PerPeriod<number> {
     this.#renew(entry, nowMs)
-    return perPeriod(periods.map((_, i) => this.#at(entry + word.counts + i)))
+    return this.#read(entry)
+  }
+
+  #read(entry: number): PerPeriod<number> {
+    const at = entry + word.counts
+    return {
+      second: this.#at(at),
+      minute: this.#at(at + 1),
+      hour: this.#at(at + 2),
+      day: this.#at(at + 3),
+      month: this.#at(at + 4),
+      year: this.#at(at + 5),
+    }
   }
 
   /** Begins the windows that have begun since. */
   #renew(entry: number, nowMs: number): void {
-    for (const [i, window] of windowsAt(nowMs).entries()) {
+    const windows = this.#windowsAt(nowMs)
+    for (let i = 0; i < windows.length; i++) {
+      const window = windows[i] as number
       if (this.#at(entry + word.windows + i) === window) continue
       this.#words[entry + word.counts + i] = 0
       this.#words[entry + word.windows + i] = window
     }
+  }
+
+  #windowsAt(nowMs: number): readonly number[] {
+    const second = Math.floor(nowMs / 1000)
+    if (second !== this.#second) this.#windows = windowsAt(nowMs)
+    this.#second = second
+    return this.#windows
   }
 
   #add(entry: number, times: number, limits: Ask['limits'], nowMs: number): void {
@@ -204,6 +243,13 @@ export class LocalCounters implements Counting {
 
 function stuck(): CountersAway {
   return new CountersAway('a thread does not let go of what it counts')
+}
+
+interface Key {
+  /** Two words of the hash. */
+  readonly a: number
+  readonly b: number
+  readonly bucket: number
 }
 
 interface Place {

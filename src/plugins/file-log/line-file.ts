@@ -41,7 +41,8 @@ export class LineFile {
 
   /** Queues `line`, without its newline; never throws. */
   append(line: string): void {
-    const failing = this.#clock.monotonic() - this.#failedAt < retryAfterMs
+    const failing =
+      this.#failedAt !== Number.NEGATIVE_INFINITY && this.#clock.monotonic() - this.#failedAt < retryAfterMs
     if (failing || this.#queuedChars + line.length > queuedCharsMax) {
       this.#lost.add(1)
       return

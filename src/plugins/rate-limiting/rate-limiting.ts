@@ -1,10 +1,19 @@
 // Lets so many requests through in each second, minute, hour, day, month or year of the calendar, and refuses the rest.
-import { type Period, periods } from '../../base/calendar.ts'
+import { type PerPeriod, periods } from '../../base/calendar.ts'
 import type { JsonObject } from '../../base/json.ts'
 import { countedByFields, identifierOf, policyOf } from '../counted-by.ts'
 import { counterTable } from '../counter-table.ts'
 import { faultOfLimits, limitFields, limitsOf } from '../limits.ts'
-import { type Ask, definePlugin, type Limits, type PluginRequest, Refusal, type Tally } from '../plugin.ts'
+import { PerRequest } from '../per-request.ts'
+import {
+  type Ask,
+  definePlugin,
+  type Limits,
+  type PluginHeaders,
+  type PluginRequest,
+  Refusal,
+  type Tally,
+} from '../plugin.ts'
 import { CountedOnce } from './counted-once.ts'
 
 const metrics = counterTable('ratelimiting_metrics')
@@ -32,7 +41,7 @@ export const rateLimiting = definePlugin({
   migrations: { '0001_metrics': metrics.migration },
   open({ counters }) {
     const once = new CountedOnce(counters)
-    const judged = new WeakMap<PluginRequest, Judged>()
+    const judged = new PerRequest<Judged>()
     return {
       access(request, config) {
         const ask = askOf(request, config)
@@ -47,7 +56,8 @@ export const rateLimiting = definePlugin({
         return tally instanceof Promise ? tally.then(judge, fail) : judge(tally)
       },
       headers({ headers }, _config, request) {
-        for (const [name, value] of rateHeaders(judged.get(request))) headers.set(name, value)
+        const found = judged.get(request)
+        if (found) tell(headers, found)
       },
     }
   },
@@ -71,14 +81,24 @@ function askOf(request: PluginRequest, config: JsonObject): Ask {
 
 /** Asked of each limit although the tally says it: the limits may have changed since. */
 function isWithin(limits: Limits, { counted, used }: Tally): boolean {
-  return counted && periods.every((period) => used[period] - 1 < (limits[period] ?? Number.POSITIVE_INFINITY))
+  if (!counted) return false
+  for (const period of periods)
+    if (used[period] - 1 >= (limits[period] ?? Number.POSITIVE_INFINITY)) return false
+  return true
 }
 
-function rateHeaders(judged: Judged | undefined): [name: string, value: string][] {
-  if (!judged) return []
-  const { limits, tally } = judged
-  return Object.entries(limits).flatMap(([period, limit]): [string, string][] => [
-    [`X-RateLimit-Limit-${period}`, String(limit)],
-    [`X-RateLimit-Remaining-${period}`, String(Math.max(0, limit - tally.used[period as Period]))],
-  ])
+function tell(headers: PluginHeaders, { limits, tally }: Judged): void {
+  for (const period of periods) {
+    const limit = limits[period]
+    if (limit === undefined) continue
+    headers.set(names[period].limit, String(limit))
+    headers.set(names[period].remaining, String(Math.max(0, limit - tally.used[period])))
+  }
 }
+
+const names = Object.fromEntries(
+  periods.map((period) => [
+    period,
+    { limit: `X-RateLimit-Limit-${period}`, remaining: `X-RateLimit-Remaining-${period}` },
+  ]),
+) as PerPeriod<{ readonly limit: string; readonly remaining: string }>

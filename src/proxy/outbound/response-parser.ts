@@ -174,13 +174,20 @@ export class ResponseParser {
     if (this.#lineBytes > headBytesMax) throw new Malformed(`a head of more than ${headBytesMax} bytes`)
   }
 
+  /** RFC 9112, 4. Some leave out the blank where there is no phrase. */
   #readStatusLine(text: string, from: number, to: number): void {
-    const [, minor, status, reason = ''] = statusLine.exec(text.slice(from, to)) ?? []
-    if (minor === undefined) throw new Malformed('no status line')
-    this.#isOld = minor === '0'
-    this.#status = Number(status)
-    this.#reason = reason
-    if (this.#status < 100) throw new Malformed(`the status ${status}`)
+    const status = from + 'HTTP/1.1 '.length
+    const phrase = status + 'nnn'.length
+    this.#isOld = text.startsWith('HTTP/1.0 ', from)
+    if (!this.#isOld && !text.startsWith('HTTP/1.1 ', from)) throw new Malformed('no status line')
+    for (let i = status; i < phrase; i++) this.#status = this.#status * 10 + decimalOf(text.charCodeAt(i))
+    if (!(this.#status >= 100)) throw new Malformed('no proper status')
+    if (phrase < to && text.charCodeAt(phrase) !== space)
+      throw new Malformed('a status of more than 3 digits')
+    for (let i = phrase; i < to; i++) {
+      if (inValues[text.charCodeAt(i)] !== 1) throw new Malformed('a phrase with a control character')
+    }
+    this.#reason = text.slice(phrase + 1, to)
   }
 
   /** No blank before the colon, no line that goes on with the one before: both begin with what no name has. */
@@ -388,9 +395,6 @@ export class ResponseParser {
   }
 }
 
-/** RFC 9112, 4. Some leave out the blank where there is no phrase. */
-const statusLine = /^HTTP\/1\.([01]) (\d{3})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
-
 /** Whether it can still become a status line. */
 function statusLineBegins(text: string): boolean {
   const begin = 'HTTP/1.'
@@ -408,6 +412,11 @@ function isBlank(code: number): boolean {
 /** @param lower  in lower case */
 function isNamed(name: string, lower: string): boolean {
   return name === lower || name.toLowerCase() === lower
+}
+
+/** NaN for what is no digit. */
+function decimalOf(code: number): number {
+  return code >= 0x30 && code <= 0x39 ? code - 0x30 : Number.NaN
 }
 
 /** -1 for what is no hexadecimal digit. */
