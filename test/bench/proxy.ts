@@ -1,9 +1,10 @@
-// What a proxied request costs a node with one worker, plain and with plugins, beside what it costs nginx: both on the
-// same core, the upstream and what asks on another one, taking turns, so that a slow moment hits all.
+// What a proxied request costs a node with one worker, plain and with plugins, in each lane, beside what it costs nginx: all
+// on the same core, the upstream and what asks on another one, taking turns, so that a slow moment hits all.
 import { execFile } from 'node:child_process'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { lanes } from '../support/lanes.ts'
 import { median, table } from '../support/measure.ts'
 import { Nginx } from '../support/nginx.ts'
 import { NodeProcess } from '../support/node-process.ts'
@@ -16,7 +17,7 @@ interface Contender {
   readonly name: string
   readonly url: string
   readonly pid: number
-  readonly header?: string
+  readonly header: string | undefined
 }
 
 /** Where the proxies run, and where all else. */
@@ -41,15 +42,21 @@ export async function bench({ toy, report = () => {} }: BenchOptions): Promise<s
   releases.defer(() => rival.stop())
   const database = await testDatabase()
   releases.defer(() => database.drop())
-  const node = await NodeProcess.start(database, { workers: 1 })
-  releases.defer(() => node.remove())
+  const nodes: NodeProcess[] = []
+  for (const fast_lane of [true, false]) {
+    const node = await NodeProcess.start(database, { workers: 1, proxy: { fast_lane } })
+    releases.defer(() => node.remove())
+    nodes.push(node)
+  }
   await pin(upstream.pid, cores.others)
-  for (const { pid } of [rival, node]) await pin(pid, cores.proxy)
+  for (const { pid } of [rival, ...nodes]) await pin(pid, cores.proxy)
 
-  const contenders = [
-    { name: 'nginx', url: rival.url, pid: rival.pid },
-    ...(await troopAs(node, upstream.url)),
-  ]
+  const contenders: Contender[] = [{ name: 'nginx', url: rival.url, pid: rival.pid, header: undefined }]
+  for (const { name, path, header } of await configured(nodes[0] as NodeProcess, upstream.url))
+    for (const [i, lane] of lanes.entries()) {
+      const { proxy, pid } = nodes[i] as NodeProcess
+      contenders.push({ name: `${name}, ${lane}`, url: `${proxy}/${path}`, pid, header })
+    }
   const loads = new Map<string, Load[]>(contenders.map(({ name }) => [name, []]))
   // The first round makes connections and lets code be compiled, and is not counted.
   for (let round = toy ? 0 : -1; round < rounds; round++) {
@@ -93,8 +100,15 @@ function proxyConfig(port: number, upstreamPort: number): string {
     }`
 }
 
-/** One API for each set of plugins. */
-async function troopAs(node: NodeProcess, upstream_url: string): Promise<Contender[]> {
+/** What is asked for. */
+interface Configured {
+  readonly name: string
+  readonly path: string
+  readonly header: string | undefined
+}
+
+/** One API for each set of plugins, on all nodes. */
+async function configured(node: NodeProcess, upstream_url: string): Promise<Configured[]> {
   const write = async (path: string, body: Parameters<NodeProcess['ask']>[2]) => {
     const { status, text } = await node.ask('POST', path, body)
     if (status !== 201) throw new Error(`POST ${path}: ${status} ${text}`)
@@ -107,8 +121,7 @@ async function troopAs(node: NodeProcess, upstream_url: string): Promise<Contend
   const contender = async (name: string, path: string, plugins: (typeof keyAuth)[]) => {
     await write('/apis', { name: path, request_path: `/${path}`, upstream_url })
     for (const plugin of plugins) await write(`/apis/${path}/plugins`, plugin)
-    const header = plugins.length > 0 ? { header: 'apikey: abc' } : {}
-    return { name, url: `${node.proxy}/${path}`, pid: node.pid, ...header }
+    return { name, path, header: plugins.length > 0 ? 'apikey: abc' : undefined }
   }
   return [
     await contender('plain', 'plain', []),

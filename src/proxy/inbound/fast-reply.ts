@@ -1,11 +1,10 @@
 // The way back to one client of the fast lane. What it says is, byte for byte, what HttpReply has node:http say.
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
-import { canHaveTrailers, headText, isReason, requireField, requireFields } from './head.ts'
+import { canHaveTrailers, headText, isBodilessStatus, phraseOf, requireField, requireFields } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 import { isNamed } from './strictness.ts'
 
@@ -247,7 +246,7 @@ export class FastReply implements Reply {
     let isCounted = false
     let says: 'nothing' | 'something' | 'close' = 'nothing'
     let time = keepAlive
-    let text = `HTTP/1.1 ${status} ${isReason(reason) ? reason : (STATUS_CODES[status] ?? 'unknown')}\r\n`
+    let text = `HTTP/1.1 ${status} ${phraseOf(status, reason)}\r\n`
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] as string
       const value = raw[i + 1] as string
@@ -269,7 +268,7 @@ export class FastReply implements Reply {
     else if (says === 'nothing')
       text += this.#isLast ? 'Connection: close\r\n' : `Connection: keep-alive\r\n${time}`
     this.#isCounted = isCounted
-    this.#isBodiless = method === 'HEAD' || status < 200 || status === 204 || status === 304
+    this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
     return `${text}${this.#isInChunks ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
   }
 }

@@ -9,8 +9,7 @@ import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http
  */
 export function headText(status: number, reason: string | undefined, raw: readonly string[]): string {
   requireFields(raw)
-  const phrase = isReason(reason) ? reason : (STATUS_CODES[status] ?? 'Unknown')
-  const lines = [`HTTP/1.1 ${status} ${phrase}`]
+  const lines = [`HTTP/1.1 ${status} ${phraseOf(status, reason)}`]
   for (let i = 0; i < raw.length; i += 2) lines.push(`${raw[i]}: ${raw[i + 1]}`)
   return `${lines.join('\r\n')}\r\n\r\n`
 }
@@ -31,16 +30,22 @@ export function requireField(name: string, value: string): void {
 const namePattern = /^[\w!#$%&'*+.^`|~-]+$/
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 
+/** RFC 9110, 6.4.1. */
+export function isBodilessStatus(status: number): boolean {
+  return status < 200 || status === 204 || status === 304
+}
+
 /**
  * Whether fields can come after the body of an answer to a client of HTTP/1.1. They need chunks to come after: none
  * follow a counted body, or no body.
  */
 export function canHaveTrailers(method: string, status: number, raw: readonly string[]): boolean {
-  if (method === 'HEAD' || status === 204 || status === 304) return false
+  if (method === 'HEAD' || isBodilessStatus(status)) return false
   return !raw.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
 }
 
-/** What node:http takes for a reason phrase. */
-export function isReason(text: string | undefined): text is string {
-  return text !== undefined && /^[\t\x20-\x7e\x80-\xff]+$/.test(text)
+/** `reason`, if it can be a reason phrase, else the usual one. */
+export function phraseOf(status: number, reason: string | undefined): string {
+  const isPhrase = reason !== undefined && reason !== '' && !notInValue.test(reason)
+  return isPhrase ? reason : (STATUS_CODES[status] ?? 'Unknown')
 }

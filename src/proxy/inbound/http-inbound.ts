@@ -19,10 +19,10 @@ import { FastHeadReader } from './fast-head.ts'
 import { FastLane, type FastLaneParts } from './fast-lane.ts'
 import { FastReplies } from './fast-reply.ts'
 import { headText } from './head.ts'
-import { HttpReply } from './http-reply.ts'
+import { HttpReply, hasBody } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
 import { type ClientLimits, defaultLimits } from './limits.ts'
-import { faultOf, refusalOf } from './strictness.ts'
+import { faultOf, refusalOf, strictOptions } from './strictness.ts'
 import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
 import { UpgradeReply } from './upgrade-reply.ts'
 
@@ -82,16 +82,9 @@ export class HttpInbound implements Inbound {
     this.#counters = new Counters(options.counters)
     this.#repeats = new Repeats(options.clock)
     this.#limits = { ...defaultLimits, ...options.limits }
-    const { headBytesMax, requestLineBytesMax, idleMs } = this.#limits
     const serverOptions = {
-      insecureHTTPParser: false,
-      // How long a client may take is looked at in #check, whether it has a Host in strictness.ts.
-      headersTimeout: 0,
-      requestTimeout: 0,
-      requireHostHeader: false,
-      keepAliveTimeout: idleMs,
-      // It counts the target, too. With some room, strictness.ts is told which of them is too long.
-      maxHeaderSize: headBytesMax + requestLineBytesMax,
+      ...strictOptions(this.#limits),
+      keepAliveTimeout: this.#limits.idleMs,
       noDelay: true,
       shouldUpgradeCallback: (request: IncomingMessage) => this.#mayUpgrade(request),
     }
@@ -401,14 +394,13 @@ function incomingOf(
   receivedAt: number,
   upgrade: Incoming['upgrade'] = null,
 ): Incoming {
-  const { socket, headers } = request
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  const { socket } = request
   return {
     method: request.method as string,
     target: request.url as string,
     httpVersion: request.httpVersion,
     rawHeaders: request.rawHeaders,
-    body: hasBody ? request : null,
+    body: hasBody(request) ? request : null,
     trailers: () => request.rawTrailers,
     remoteAddress: socket.remoteAddress ?? '',
     localPort: socket.localPort ?? 0,

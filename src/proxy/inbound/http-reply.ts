@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
 import type { Answer } from '../request.ts'
-import { canHaveTrailers, headText, isReason, requireFields } from './head.ts'
+import { canHaveTrailers, headText, isBodilessStatus, phraseOf, requireFields } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class HttpReply implements Reply {
@@ -19,6 +19,7 @@ export class HttpReply implements Reply {
   #isSpoiled = false
   /** As sent. */
   #headers: readonly string[] = []
+  #isBodiless = false
   /** Whether some of the body was written. */
   #begun = false
   #ended = false
@@ -59,7 +60,8 @@ export class HttpReply implements Reply {
 
   /** Whether the client has said all that it had announced. */
   get isHeardOut(): boolean {
-    return this.#request.complete
+    // One without a body is taken before node:http says that it is complete.
+    return this.#request.complete || !hasBody(this.#request)
   }
 
   inform(status: number, headers: readonly string[]): void {
@@ -80,16 +82,23 @@ export class HttpReply implements Reply {
     )
     if (this.#isSpoiled || this.#isLast()) raw.push('Connection', 'close')
     this.#headers = raw
-    // node:http would refuse the head too, but remember that no body follows, not even that of another head.
-    if (status < 200 || status === 204 || status === 304) requireFields(raw)
-    if (isReason(reason)) this.#response.writeHead(status, reason, raw)
-    else this.#response.writeHead(status, raw)
+    this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
+    // node:http would refuse them too, but remember what it had seen by then for another head.
+    requireFields(raw)
+    this.#response.writeHead(status, phraseOf(status, reason), raw)
     // The body may be long in coming. If it is here already, it has been written by then, and one packet takes both.
     queueMicrotask(() => this.#sendHead())
   }
 
   #sendHead(): void {
-    if (this.open && !this.#begun) this.#response.flushHeaders()
+    if (this.open && !this.#begun) this.#flushHead()
+  }
+
+  /** As `flushHeaders` does, but for what that would write as UTF-8: heads are bytes. */
+  #flushHead(): void {
+    // Where there is no body there is nothing to write, not even of no length.
+    if (this.#isBodiless) this.#response.flushHeaders()
+    else this.#response.write('', 'latin1')
   }
 
   write(chunk: Uint8Array): boolean {
@@ -99,9 +108,7 @@ export class HttpReply implements Reply {
 
   end(trailers: readonly string[] = []): void {
     if (!this.open) return
-    for (let i = 0; i < trailers.length; i += 2) {
-      this.#response.addTrailers([[trailers[i] as string, trailers[i + 1] as string]])
-    }
+    if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers))
     this.#ended = true
     if (this.#isLastWord()) this.#hangUp()
     else this.#response.end()
@@ -122,7 +129,7 @@ export class HttpReply implements Reply {
 
   /** Whether the connection closes after the reply, of which all is written, while the client still sends. */
   #isLastWord(): boolean {
-    if (this.#request.complete || this.#response.socket !== this.#socket) return false
+    if (this.isHeardOut || this.#response.socket !== this.#socket) return false
     const headers = new Headers(this.#headers)
     const closes =
       !this.#response.shouldKeepAlive || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '')
@@ -135,8 +142,9 @@ export class HttpReply implements Reply {
    */
   #hangUp(): void {
     this.lingersSince = this.#clock.monotonic()
-    this.#response.flushHeaders()
-    this.#request.once('close', () => this.#socket.destroy())
+    this.#flushHead()
+    // What is written may not be on its way yet: a request without a body is over at once.
+    this.#request.once('close', () => this.#socket.destroySoon())
     this.#request.resume()
     this.#socket.end(() => this.#close(this.#socket.writableFinished))
   }
@@ -146,4 +154,13 @@ export class HttpReply implements Reply {
     this.#closed = true
     this.watcher.closed(complete)
   }
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/** All at once: each time that node:http is given some, it forgets those before. */
+function pairsOf(raw: readonly string[]): [name: string, value: string][] {
+  return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string])
 }

@@ -1,8 +1,21 @@
 // What is refused although node:http would take it, and what it refuses, in our words.
-import { type IncomingMessage, METHODS } from 'node:http'
+import { type IncomingMessage, METHODS, type ServerOptions } from 'node:http'
 import { codeOf } from '../../base/errors.ts'
 import type { RefusalReason } from '../errors.ts'
 import type { HeadBounds } from './limits.ts'
+
+/** How node:http is told to read. */
+export function strictOptions({ headBytesMax, requestLineBytesMax }: HeadBounds): ServerOptions {
+  return {
+    insecureHTTPParser: false,
+    // How long a client may take is looked at by the inbound, whether it has a Host below.
+    headersTimeout: 0,
+    requestTimeout: 0,
+    requireHostHeader: false,
+    // It counts the target, too. With some room, it is told below which of them is too long.
+    maxHeaderSize: headBytesMax + requestLineBytesMax,
+  }
+}
 
 type Head = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>
 
