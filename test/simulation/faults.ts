@@ -250,6 +250,24 @@ export const faultSpecs = {
       return nothing
     },
   },
+  'given up': {
+    forMs: [2500, 9000],
+    begin(world, [who, soon, by]) {
+      const node = world.running(who)
+      if (!node?.name) return undefined
+      const { name, host, directory } = node
+      node.process.kill()
+      // Whoever looks after it takes it for lost, and it comes back all the same.
+      const forced = world.scheduler.after(1000 * soon, () => {
+        const other = world.running(by)
+        if (other?.serves()) other.agent.cluster.forceLeave(name).catch(() => undefined)
+      })
+      return () => {
+        forced.cancel()
+        world.start(host, directory)
+      }
+    },
+  },
   clone: {
     forMs: [1000, 8000],
     begin(world, [who]) {

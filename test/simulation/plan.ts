@@ -60,8 +60,8 @@ export function planOf(options: PlanOptions): Plan {
   const settings = settingsOf(random, isRefusing)
   const replicaLagMs = random.fraction() < 0.3 ? between(random, 50, 800) : 0
   const clockRates = Array.from({ length: nodes }, () => 1 + (random.fraction() - 0.5) * 1e-4)
-  const faults = faultsOf(chanceFor(seed, 'faults'), allowed, unrestMs)
   const operations = operationsOf(chanceFor(seed, 'operations'), unrestMs, settings.ackTimeoutMs)
+  const faults = faultsOf(chanceFor(seed, 'faults'), allowed, unrestMs, operations)
   return {
     ...{ seed, nodes, settings, clockRates, replicaLagMs, warmUpMs, unrestMs, faults, operations },
   }
@@ -102,7 +102,15 @@ function isAmbush(kind: FaultKind): boolean {
   return Object.hasOwn(ambushes, kind)
 }
 
-function faultsOf(random: Random, kinds: readonly FaultKind[], unrestMs: number): Fault[] {
+/** From being asked for a write to its commit's answer, about, in ms. */
+const writeMs = 15
+
+function faultsOf(
+  random: Random,
+  kinds: readonly FaultKind[],
+  unrestMs: number,
+  operations: readonly Operation[],
+): Fault[] {
   if (kinds.length === 0) return []
   const count = 1 + whole(random, Math.ceil(unrestMs / 900))
   let beforeMs = warmUpMs
@@ -113,12 +121,20 @@ function faultsOf(random: Random, kinds: readonly FaultKind[], unrestMs: number)
     const forMs = leastMs + (mostMs - leastMs) * random.fraction() ** 2
     // Troubles seldom come alone: what one has left undone, the next one meets.
     const isNext = random.fraction() < 0.35
-    const meantMs = isNext ? beforeMs + 400 * random.fraction() : warmUpMs + random.fraction() * unrestMs
+    const anyMs = isNext ? beforeMs + 400 * random.fraction() : warmUpMs + random.fraction() * unrestMs
+    // And what breaks in the middle of a write leaves more undone than what breaks in between.
+    const isAmid = random.fraction() < 0.3
+    const meantMs = isAmid ? amid(operations, anyMs) + writeMs * random.fraction() : anyMs
     const atMs = Math.min(meantMs, warmUpMs + unrestMs)
     beforeMs = atMs + forMs
     return { id, atMs, forMs, kind, draws: draws(random) }
   })
   return faults.sort((a, b) => a.atMs - b.atMs)
+}
+
+/** When the first write from a time on is asked for; that time when there is none. */
+function amid(operations: readonly Operation[], fromMs: number): number {
+  return operations.find(({ atMs }) => atMs >= fromMs)?.atMs ?? fromMs
 }
 
 function operationsOf(random: Random, unrestMs: number, ackTimeoutMs: number): Operation[] {
