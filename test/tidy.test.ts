@@ -64,7 +64,9 @@ const sideDoors: readonly string[] = [
   'src/node/plugins.ts',
   'src/node/working-dir.ts',
   'src/plugins/counter-table.ts',
+  'src/plugins/identity.ts',
   'src/plugins/plugin.ts',
+  'src/plugins/query.ts',
 ]
 const allDoor = ['base', 'entities']
 const mayUseAnyFile = ['node']
