@@ -42,6 +42,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'control',
   ],
+  testing: ['base', 'entities', 'store', 'catalog', 'plugins', 'proxy', 'admin', 'node'],
   commands: ['base', 'config', 'control', 'database', 'node', 'dev'],
   migrations: [],
   'bin.ts': [],
@@ -69,7 +70,7 @@ const sideDoors: readonly string[] = [
   'src/plugins/query.ts',
 ]
 const allDoor = ['base', 'entities']
-const mayUseAnyFile = ['node']
+const mayUseAnyFile = ['node', 'testing']
 
 const sources = readSources('src', 'commands', 'migrations')
 

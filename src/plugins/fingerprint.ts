@@ -9,7 +9,7 @@ import { dirname, extname, join } from 'node:path'
 const endings = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json', '.wasm'])
 
 /** So many entries of folders are looked at, nearest first: a plugin may lie in a folder with all sorts of things. */
-const entriesMax = 2000
+const entriesMaxDefault = 2000
 /** Of a larger file, size and time of change stand for the content: that is data, not code. */
 const bytesMax = 1 << 20
 
@@ -17,14 +17,14 @@ const bytesMax = 1 << 20
  * Of the sources in the folder of `entry` and those below it, as hex; hidden folders and `node_modules` are left out. The
  * same sources have the same one, on every node and in every thread.
  */
-export async function fingerprintOf(entry: string): Promise<string> {
+export async function fingerprintOf(entry: string, entriesMax = entriesMaxDefault): Promise<string> {
   const hash = createHash('sha256')
-  for (const path of await sourcesNear(entry)) hash.update(`${path}\0`).update(await contentOf(path))
+  for (const path of await sourcesNear(entry, entriesMax)) hash.update(`${path}\0`).update(await contentOf(path))
   return hash.digest('hex').slice(0, 16)
 }
 
 /** `entry`, and what is found beside and below it, folder by folder. */
-async function sourcesNear(entry: string): Promise<string[]> {
+async function sourcesNear(entry: string, entriesMax: number): Promise<string[]> {
   const found = [entry]
   const folders = [dirname(entry)]
   let looked = 0
