@@ -22,6 +22,7 @@ export {
   andThen,
   type BodyChange,
   type BodyLimit,
+  type BodyPipe,
   type Counters,
   type Counting,
   definePlugin,

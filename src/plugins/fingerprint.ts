@@ -19,7 +19,8 @@ const bytesMax = 1 << 20
  */
 export async function fingerprintOf(entry: string, entriesMax = entriesMaxDefault): Promise<string> {
   const hash = createHash('sha256')
-  for (const path of await sourcesNear(entry, entriesMax)) hash.update(`${path}\0`).update(await contentOf(path))
+  for (const path of await sourcesNear(entry, entriesMax))
+    hash.update(`${path}\0`).update(await contentOf(path))
   return hash.digest('hex').slice(0, 16)
 }
 

@@ -126,6 +126,11 @@ export interface PluginRequest {
   readBody(bytesMax?: number): Promise<Buffer>
   /** What goes upstream as body; `Content-Length` is set to fit, and trailers are left out. */
   setBody(body: Uint8Array): void
+  /**
+   * Has what goes upstream made of what there is, piece by piece as it passes, in chunks and without trailers. Where there
+   * is no body, `pipe` is not called. What it throws breaks the request off: 500, unless the client has an answer.
+   */
+  pipeBody(pipe: BodyPipe): void
 }
 
 /**
@@ -162,7 +167,20 @@ export interface PluginResponse {
    * what should have been changed is never sent as it was.
    */
   changeBody(change: BodyChange): void
+  /**
+   * Has the body made of what the upstream says, piece by piece as it passes; nothing waits for the rest. A body that is
+   * coded is given decoded. The head goes first, so what `pipe` throws cuts the answer off: the client never takes it for
+   * complete. With a `changeBody` of another plugin the body is held all the same, and each does its part in turn.
+   */
+  pipeBody(pipe: BodyPipe): void
 }
+
+/**
+ * An async generator as a rule: it takes the pieces of a body, as they come and cut anywhere, and gives those that go on. No
+ * piece is asked for before the one that it gave last has been taken. One that returns early has seen enough: the rest
+ * goes nowhere.
+ */
+export type BodyPipe = (body: AsyncIterable<Buffer>) => AsyncIterable<Uint8Array>
 
 export type BodyChange = (body: Buffer) => Uint8Array | Promise<Uint8Array>
 
