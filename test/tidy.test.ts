@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   proxy: ['base', 'entities', 'catalog', 'plugins/plugin.ts'],
   admin: ['base', 'entities', 'store', 'plugins', 'catalog (types)', 'cluster (types)'],
   control: ['base', 'rpc'],
-  dev: ['base', 'config', 'node'],
+  dev: ['base', 'config', 'control', 'node'],
   node: [
     'base',
     'config',
@@ -43,7 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'control',
   ],
   testing: ['base', 'entities', 'store', 'catalog', 'plugins', 'proxy', 'admin', 'node'],
-  commands: ['base', 'config', 'control', 'database', 'node', 'dev'],
+  commands: ['base', 'config', 'control', 'database', 'plugins/module-addresses.ts', 'node', 'dev'],
   migrations: [],
   'bin.ts': [],
   'index.ts': ['base', 'entities', 'plugins', 'proxy', 'catalog', 'config', 'node'],
@@ -58,6 +58,7 @@ const sideDoors: readonly string[] = [
   'src/catalog/keys.ts',
   'src/database/migrate.ts',
   'src/database/tables.ts',
+  'src/dev/shell.ts',
   'src/event-log/digest.ts',
   'src/event-log/event.ts',
   'src/node/certificates.ts',
@@ -66,6 +67,7 @@ const sideDoors: readonly string[] = [
   'src/node/working-dir.ts',
   'src/plugins/counter-table.ts',
   'src/plugins/identity.ts',
+  'src/plugins/module-addresses.ts',
   'src/plugins/plugin.ts',
   'src/plugins/query.ts',
 ]

@@ -4,7 +4,13 @@ import type { Entity } from '../entities/define.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { plugin } from '../entities/plugin.ts'
 import type { Plugin } from '../plugins/plugin.ts'
-import { loadPlugins as load, type PluginVersions, pluginFolders, versionsOf } from '../plugins/plugins.ts'
+import {
+  loadPlugins as load,
+  type PluginVersions,
+  pluginFolders,
+  shippedPlugins,
+  versionsOf,
+} from '../plugins/plugins.ts'
 import type { Store } from '../store/store.ts'
 import { PluginMissing } from './errors.ts'
 
@@ -37,8 +43,14 @@ export function pluginVersions(
 export function foldersOfPlugins(
   custom: readonly string[],
   configPath: string | undefined,
-): readonly string[] {
+): Promise<readonly string[]> {
   return pluginFolders(custom, pluginDirOf(configPath))
+}
+
+/** Why nobody can call a plugin that. */
+export function nameFault(name: string): string | undefined {
+  if (!/^[a-z0-9-]+$/.test(name)) return 'it has more than lower-case letters, digits and -'
+  return shippedPlugins.some((plugin) => plugin.name === name) ? 'Troop has one of that name' : undefined
 }
 
 /** All that the datastore may hold for this node. */

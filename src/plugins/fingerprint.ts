@@ -19,29 +19,37 @@ const bytesMax = 1 << 20
  */
 export async function fingerprintOf(entry: string, entriesMax = entriesMaxDefault): Promise<string> {
   const hash = createHash('sha256')
-  for (const path of await sourcesNear(entry, entriesMax))
-    hash.update(`${path}\0`).update(await contentOf(path))
+  const { sources } = await lookNear(entry, entriesMax)
+  for (const path of sources) hash.update(`${path}\0`).update(await contentOf(path))
   return hash.digest('hex').slice(0, 16)
 }
 
+/** The folders in which those sources lie. */
+export async function foldersOf(entry: string): Promise<readonly string[]> {
+  return (await lookNear(entry, entriesMaxDefault)).folders
+}
+
 /** `entry`, and what is found beside and below it, folder by folder. */
-async function sourcesNear(entry: string, entriesMax: number): Promise<string[]> {
-  const found = [entry]
+async function lookNear(
+  entry: string,
+  entriesMax: number,
+): Promise<{ sources: string[]; folders: string[] }> {
+  const sources = [entry]
   const folders = [dirname(entry)]
   let looked = 0
-  for (let folder = folders.shift(); folder !== undefined && looked < entriesMax; folder = folders.shift()) {
-    for (const one of await entriesOf(folder)) {
+  for (let i = 0; i < folders.length && looked < entriesMax; i++) {
+    for (const one of await entriesOf(folders[i] as string)) {
       if (++looked > entriesMax) break
-      const path = join(folder, one.name)
+      const path = join(folders[i] as string, one.name)
       if (one.isDirectory() && !isForeign(one.name)) folders.push(path)
-      else if (one.isFile() && endings.has(extname(one.name)) && path !== entry) found.push(path)
+      else if (one.isFile() && endings.has(extname(one.name)) && path !== entry) sources.push(path)
     }
   }
-  return found
+  return { sources, folders }
 }
 
 /** Whether what a folder of that name holds is no part of the plugin. */
-export function isForeign(folder: string): boolean {
+function isForeign(folder: string): boolean {
   return folder === 'node_modules' || folder.startsWith('.')
 }
 

@@ -1,6 +1,6 @@
 // The plugins that a node has: the shipped ones, and those that `custom_plugins` names.
 import { createRequire } from 'node:module'
-import { dirname, isAbsolute, resolve } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { codeOf, describeError, TroopError } from '../base/errors.ts'
 import { coercions } from '../entities/coerce.ts'
@@ -12,7 +12,7 @@ import { correlationId } from './correlation-id/correlation-id.ts'
 import { cors } from './cors/cors.ts'
 import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
-import { fingerprintOf } from './fingerprint.ts'
+import { fingerprintOf, foldersOf } from './fingerprint.ts'
 import { galileo } from './galileo/galileo.ts'
 import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
@@ -73,9 +73,10 @@ export async function versionsOf(customNames: readonly string[], fromDir: string
   return Object.fromEntries(await Promise.all(versions))
 }
 
-/** The folders of the custom plugins that are files. */
-export function pluginFolders(customNames: readonly string[], fromDir: string): readonly string[] {
-  return [...new Set(customNames.filter(isPath).map((name) => dirname(resolve(fromDir, name))))]
+/** The folders in which the code of the custom plugins lies that are files. */
+export async function pluginFolders(customNames: readonly string[], fromDir: string): Promise<string[]> {
+  const folders = customNames.filter(isPath).map((name) => foldersOf(resolve(fromDir, name)))
+  return [...new Set((await Promise.all(folders)).flat())]
 }
 
 /**

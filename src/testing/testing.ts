@@ -137,8 +137,10 @@ export class Bench {
     const all = (await this.admin('GET', `/apis/${apiName}/plugins?size=1000`)).body.data as Row[]
     const before = all.find((row) => row.name === plugin && (row.consumer_id ?? null) === consumerId)
     if (before) await this.admin('DELETE', `/apis/${apiName}/plugins/${before.id}`)
-    const whose = consumerId === null ? {} : { consumer_id: consumerId }
-    return this.#made(`/apis/${apiName}/plugins`, { name: plugin, config, ...whose })
+    return this.#made(`/apis/${apiName}/plugins`, {
+      ...{ name: plugin, config },
+      ...(consumerId !== null && { consumer_id: consumerId }),
+    })
   }
 
   /** Makes a consumer. @throws {Error} as `configure` */
