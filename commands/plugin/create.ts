@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { extname, join, resolve } from 'node:path'
+import { dirname, extname, join, resolve } from 'node:path'
 import { Args, Flags } from '@oclif/core'
 import { codeOf } from '../../src/base/errors.ts'
 import { shellWord } from '../../src/dev/shell.ts'
@@ -58,14 +58,16 @@ export class PluginCreate extends TroopCommand {
 
   /** From a checkout the sources, else what was made of them. */
   #types(): EditorTypes {
-    const extension = extname(import.meta.filename)
-    const src = extension === '.ts' ? 'src' : 'dist/src'
-    const of = (path: string) => join(this.config.root, src, path + (extension === '.ts' ? '.ts' : '.d.ts'))
-    const roots = join(this.config.root, 'node_modules', '@types')
+    const { root } = this.config
+    const isSource = extname(import.meta.filename) === '.ts'
+    const of = (path: string) =>
+      isSource ? join(root, 'src', `${path}.ts`) : join(root, 'dist/src', `${path}.d.ts`)
+    // Those of the checkout, or of whoever has installed Troop.
+    const roots = [join(root, 'node_modules', '@types'), join(dirname(root), '@types')]
     return {
       troop: of('index'),
       testing: of('testing/testing'),
-      roots: existsSync(join(roots, 'node')) ? roots : undefined,
+      roots: roots.find((folder) => existsSync(join(folder, 'node'))),
     }
   }
 }

@@ -115,8 +115,12 @@ A plugin for Troop.
 * \`custom_plugins: [ /the/path/to/${name}.${language} ]\` in the configuration of a node, or \`TROOP_CUSTOM_PLUGINS\` in its environment,
   makes it known there. \`troop reload\` takes changed code anew.
 * A node does not start without a plugin that some API is configured with: delete those configurations first.
-${language === 'ts' ? '* `tsconfig.json` is for editors; it says where the Troop lies that made this folder.\n' : ''}`
+${language === 'ts' ? forEditors : ''}`
 }
+
+const forEditors = `* \`tsconfig.json\` is for editors; it says where the Troop lies that made this folder. The types of Node itself are those
+  of \`@types/node\`, where that is installed.
+`
 
 function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`
