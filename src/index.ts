@@ -14,6 +14,7 @@ export {
   type Fields,
   type Lookup,
 } from './entities/define.ts'
+export type { ConfigOf } from './plugins/config-type.ts'
 export { type CounterTable, counterTable } from './plugins/counter-table.ts'
 export { identifyOwner } from './plugins/identity.ts'
 export {

@@ -65,6 +65,7 @@ const sideDoors: readonly string[] = [
   'src/node/datastore.ts',
   'src/node/plugins.ts',
   'src/node/working-dir.ts',
+  'src/plugins/config-type.ts',
   'src/plugins/counter-table.ts',
   'src/plugins/identity.ts',
   'src/plugins/module-addresses.ts',

@@ -46,10 +46,9 @@ export default definePlugin({
   },
   phases: {
     access(request, config) {
-      const agents = [config.refuse_from].flat()
       const agent = request.headers.get('User-Agent') ?? ''
-      if (agents.includes(agent)) throw new Refusal(403, 'not you')
-      request.headers.set('${headerOf(name)}', String(config.greeting))
+      if (config.refuse_from.includes(agent)) throw new Refusal(403, 'not you')
+      request.headers.set('${headerOf(name)}', config.greeting)
       return undefined
     },
     headers(response) {

@@ -145,7 +145,7 @@ describe('troop dev', function () {
       }
 
       await save(
-        text.replace('String(config.greeting)', 'String(config.greeting) + ", you"'),
+        text.replace('config.greeting)', 'config.greeting + ", you")'),
         /reloaded node 1, 2; the code of \S+office-hours.ts changed\n/,
       )
       expect(await told()).to.deep.equal(['moin, you'])

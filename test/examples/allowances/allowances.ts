@@ -68,7 +68,7 @@ export default definePlugin({
         const { api, consumer, clientAddress } = request
         const id = consumer?.id as string | undefined
         const own = id === undefined ? null : await catalog.one(allowance, allowance.lookups[0], id)
-        const perMinute = (own ?? config).per_minute as number
+        const perMinute = own ? (own.per_minute as number) : config.per_minute
         const identifier = id ?? clientAddress
         const { counted, used } = await counters.cluster.take({
           ...{ table: counts.entity.name, api: api.id as string, identifier },

@@ -52,7 +52,7 @@ export default definePlugin({
   phases: {
     access(request, config, { catalog }) {
       const [code, ...others] = request.headers.all('Badge')
-      if (config.hide === true) request.headers.remove('Badge')
+      if (config.hide) request.headers.remove('Badge')
       // Given twice, nobody knows which one the upstream would take.
       if (code === undefined || code === '' || others.length > 0) throw refusal('show your badge')
       // Null means that there is none. That nobody can tell, since the datastore is away, is an error that is left to

@@ -13,8 +13,7 @@ export default definePlugin({
   phases: {
     headers(response, config) {
       if (!response.headers.get('Content-Type')?.startsWith('text/')) return
-      const words = config.words as readonly string[]
-      response.pipeBody((body) => maskedLines(body, words))
+      response.pipeBody((body) => maskedLines(body, config.words))
     },
   },
 })
