@@ -38,3 +38,35 @@ export class NodeUnknown extends TroopError {
     super('node-unknown', `there is no node ${name} in this cluster`, { hint: 'troop cluster members' })
   }
 }
+
+/** What a new plugin was to be called. */
+export class NameRefused extends TroopError {
+  constructor(name: string, fault: string) {
+    const slug = name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+    const isOther = slug !== '' && slug !== name
+    super('name-refused', `${JSON.stringify(name)} cannot be the name of a plugin: ${fault}`, {
+      hint: isOther ? `${slug} can` : 'choose another one, office-hours for instance',
+    })
+  }
+}
+
+/** Something is there where a folder was to be made. */
+export class WouldOverwrite extends TroopError {
+  constructor(path: string) {
+    super('would-overwrite', `${path} is there already, and is left as it is`, {
+      hint: 'choose another name, or another --directory',
+    })
+  }
+}
+
+/** There is nothing at that path. */
+export class NothingToTest extends TroopError {
+  constructor(path: string) {
+    super('nothing-to-test', `there is no ${path}`, {
+      hint: 'name the folder of a plugin, or one file with tests; "troop plugin create" makes both',
+    })
+  }
+}

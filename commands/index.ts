@@ -11,6 +11,8 @@ import { Dev } from './dev.ts'
 import { MigrationsList } from './migrations/list.ts'
 import { MigrationsReset } from './migrations/reset.ts'
 import { MigrationsUp } from './migrations/up.ts'
+import { PluginCreate } from './plugin/create.ts'
+import { PluginTest } from './plugin/test.ts'
 import { Quit } from './quit.ts'
 import { Reload } from './reload.ts'
 import { Restart } from './restart.ts'
@@ -36,6 +38,8 @@ export const commands = {
   'migrations:list': MigrationsList,
   'migrations:up': MigrationsUp,
   'migrations:reset': MigrationsReset,
+  'plugin:create': PluginCreate,
+  'plugin:test': PluginTest,
   version: Version,
   dev: Dev,
 }

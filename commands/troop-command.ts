@@ -1,8 +1,10 @@
 // What all commands have in common: the configuration they read, how they print, and how they fail.
+import { extname } from 'node:path'
 import { Command, Errors, Flags } from '@oclif/core'
 import { describeError, TroopError } from '../src/base/errors.ts'
 import { configurationPath, type LoadedConfig, loadConfig } from '../src/config/config.ts'
 import { ConfigurationInvalid, describeFaults } from '../src/config/errors.ts'
+import { shellWord } from '../src/dev/shell.ts'
 import { Printer } from './printer.ts'
 
 /** For every command that reads the configuration. */
@@ -15,11 +17,25 @@ export const configFlag = Flags.string({
 /** For every command that lists something. */
 export const jsonFlag = Flags.boolean({ description: 'print JSON, and nothing else, on standard output' })
 
+const isCheckout = extname(import.meta.filename) === '.ts'
+
 export abstract class TroopCommand extends Command {
   /** What was asked for. */
   protected readonly output = new Printer(process.stdout)
   /** What else people are told; on standard error where standard output is for programs. */
   protected printer = this.output
+
+  /** Where the person is: npm runs commands of a checkout in its root. */
+  protected get typedIn(): string {
+    return (isCheckout && process.env.INIT_CWD) || process.cwd()
+  }
+
+  /** What the command line is called by, from where the person is. */
+  protected get calledBy(): string {
+    if (!isCheckout) return 'troop'
+    const { root } = this.config
+    return `npm ${this.typedIn === root ? '' : `--prefix ${shellWord(root)} `}run -s troop --`
+  }
 
   /** Leaves standard output to JSON, or to the log. */
   protected printToStderr(): void {

@@ -41,6 +41,7 @@ async function loadCommands(): Promise<Config> {
         'The nodes that share the datastore: members, positions, reachability, verify, force-leave, keygen.',
     },
     migrations: { description: "The datastore's schema: list, up, reset." },
+    plugin: { description: 'Plugins of your own: create, test.' },
   }
   return Config.load({ root, pjson: { ...pjson, oclif: { ...pjson.oclif, commands, topics, plugins: [] } } })
 }

@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   proxy: ['base', 'entities', 'catalog', 'plugins/plugin.ts'],
   admin: ['base', 'entities', 'store', 'plugins', 'catalog (types)', 'cluster (types)'],
   control: ['base', 'rpc'],
-  dev: ['base', 'config', 'node'],
+  dev: ['base', 'config', 'control', 'node'],
   node: [
     'base',
     'config',
@@ -42,7 +42,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'control',
   ],
-  commands: ['base', 'config', 'control', 'database', 'node', 'dev'],
+  testing: ['base', 'entities', 'store', 'catalog', 'plugins', 'proxy', 'admin', 'node'],
+  commands: ['base', 'config', 'control', 'database', 'plugins/module-addresses.ts', 'node', 'dev'],
   migrations: [],
   'bin.ts': [],
   'index.ts': ['base', 'entities', 'plugins', 'proxy', 'catalog', 'config', 'node'],
@@ -57,17 +58,22 @@ const sideDoors: readonly string[] = [
   'src/catalog/keys.ts',
   'src/database/migrate.ts',
   'src/database/tables.ts',
+  'src/dev/shell.ts',
   'src/event-log/digest.ts',
   'src/event-log/event.ts',
   'src/node/certificates.ts',
   'src/node/datastore.ts',
   'src/node/plugins.ts',
   'src/node/working-dir.ts',
+  'src/plugins/config-type.ts',
   'src/plugins/counter-table.ts',
+  'src/plugins/identity.ts',
+  'src/plugins/module-addresses.ts',
   'src/plugins/plugin.ts',
+  'src/plugins/query.ts',
 ]
 const allDoor = ['base', 'entities']
-const mayUseAnyFile = ['node']
+const mayUseAnyFile = ['node', 'testing']
 
 const sources = readSources('src', 'commands', 'migrations')
 

@@ -1,5 +1,6 @@
 // The node's own knowledge (L2): what it has read of the datastore, kept right by the log. Workers ask it on a miss
 // and are told of every change, in the tick in which it is applied.
+import { isDeepStrictEqual } from 'node:util'
 import { type Clock, within } from '../base/clock.ts'
 import type { Json, Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
@@ -200,6 +201,14 @@ export class AgentCatalog implements Subscriber {
     const others = [...this.#entities.values()].filter(({ name }) => !entities.some((e) => e.name === name))
     this.#entities = byName([...others, ...entities])
     if (this.#isLoaded) this.#filter?.renew(this.#entities.values())
+  }
+
+  /** The name of the first that is known here by other lookups: rows cached under those would not be dropped any more. */
+  differing(entities: readonly Entity[]): string | undefined {
+    return entities.find(({ name, lookups }) => {
+      const known = this.#entities.get(name)
+      return known && !isDeepStrictEqual(known.lookups, lookups)
+    })?.name
   }
 
   /** Subscribes to changes; the seed is told at once, or when it is loaded. Returns the call that ends it. */

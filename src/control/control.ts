@@ -34,6 +34,8 @@ export const reloaded = z.object({
   applied: z.array(z.string()),
   /** These changed too, and wait for a restart. */
   restart: z.array(z.string()),
+  /** Custom plugins whose code changed, as they are named in the configuration. */
+  plugins: z.array(z.string()).exactOptional(),
 })
 export type Reloaded = z.infer<typeof reloaded>
 

@@ -3,11 +3,14 @@ import { type AddressInfo, createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
-import { describeError } from '../base/errors.ts'
+import { codeOf, describeError } from '../base/errors.ts'
+import { loadConfig } from '../config/config.ts'
+import { foldersOfPlugins, pluginVersions } from '../node/plugins.ts'
 import { type Echo, startEcho } from './echo.ts'
 import { bringBack, introduction } from './introduction.ts'
 import { LocalNode } from './local-node.ts'
 import { type NodeView, Overview } from './overview.ts'
+import { type PluginCode, PluginWatch } from './plugin-watch.ts'
 
 export interface DevOptions {
   /** How many nodes. */
@@ -66,6 +69,11 @@ class Dev {
   readonly #nodes: LocalNode[] = []
   /** Those that ran, and whose process is not there any more. */
   readonly #ended = new Set<LocalNode>()
+  readonly #plugins = new PluginWatch({
+    look: () => this.#pluginCode(),
+    changed: () => this.#reloadPlugins(),
+    clock: systemClock,
+  })
 
   constructor(options: DevOptions) {
     this.#options = options
@@ -79,8 +87,10 @@ class Dev {
       screen.print(`starting ${this.#options.nodes} nodes …`)
       await Promise.race([this.#startAll(), this.#stopped()])
       if (!this.#stopping.signal.aborted) await this.#introduce(echo)
+      await this.#watchPlugins()
       await this.#watch()
     } finally {
+      await this.#plugins.stop()
       screen.show([])
       screen.print('stopping …')
       await Promise.all(this.#nodes.map((node) => node.stop()))
@@ -132,6 +142,44 @@ class Dev {
     )
     const surroundings = { nodes, echo, troop, directory, home: this.#home, isTried, hasKeys: !!keys }
     for (const line of introduction(surroundings)) screen.print(line)
+  }
+
+  async #watchPlugins(): Promise<void> {
+    await this.#plugins.start()
+    const { folders } = await this.#pluginCode()
+    if (folders.length === 0 || this.#stopping.signal.aborted) return
+    this.#options.screen.print(`Your plugins are reloaded when something changes in ${folders.join(', ')}.`)
+  }
+
+  /** Of the custom plugins that the nodes are configured with: theirs is the environment of this process. */
+  async #pluginCode(): Promise<PluginCode> {
+    const { env } = this.#options
+    const loaded = await loadConfig({ env }).catch(() => undefined)
+    if (!loaded) return { versions: {}, folders: [] }
+    const { customPlugins } = loaded.config
+    const versions = pluginVersions(customPlugins, loaded.path)
+    return { versions: await versions, folders: await foldersOfPlugins(customPlugins, loaded.path) }
+  }
+
+  /** Node by node, until one refuses: the others would for the same reason. */
+  async #reloadPlugins(): Promise<void> {
+    const { screen } = this.#options
+    const done: number[] = []
+    const changed = new Set<string>()
+    for (const node of this.#nodes) {
+      try {
+        for (const name of (await node.reload()).plugins ?? []) changed.add(name)
+        done.push(node.number)
+      } catch (error) {
+        if (codeOf(error) === 'control-away') continue
+        screen.print(`node ${node.number} goes on as it was: ${describeError(error)}`)
+        const { hint } = error as { hint?: string }
+        if (hint !== undefined) screen.print(`  ${hint}`)
+        return
+      }
+    }
+    const what = [...changed].map((name) => `the code of ${name} changed`)
+    if (done.length > 0) screen.print([`reloaded node ${done.join(', ')}`, ...what].join('; '))
   }
 
   async #watch(): Promise<void> {

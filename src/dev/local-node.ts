@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { systemClock, within } from '../base/clock.ts'
 import { codeOf } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
+import { connectControl, type Reloaded } from '../control/control.ts'
 import { prepareWorkingDir, runningPid, type WorkingDir, workingDirAt } from '../node/working-dir.ts'
 import { shellWord } from './shell.ts'
 
@@ -101,6 +102,19 @@ export class LocalNode {
       throw error
     })
     return text.trim() || undefined
+  }
+
+  /**
+   * Has it take configuration and plugins anew.
+   * @throws {ControlAway} when it does not run; what it says when it refuses
+   */
+  async reload(): Promise<Reloaded> {
+    const control = await connectControl(this.dir.controlFile, systemClock)
+    try {
+      return await control.reload()
+    } finally {
+      await control.close()
+    }
   }
 
   /** Stops it for good; resolves once it has ended, as it does by itself when it was killed. */

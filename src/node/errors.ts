@@ -76,6 +76,19 @@ export class PluginMissing extends TroopError {
   }
 }
 
+/** A plugin's entity is asked for by other keys than this node knows it by, and has cached its rows under. */
+export class LookupsChanged extends TroopError {
+  constructor(entity: string) {
+    super(
+      'lookups-changed',
+      `the lookups of the entity ${entity} are not those that this node started with`,
+      {
+        hint: 'restart the node: what it holds in memory is kept up to date by them',
+      },
+    )
+  }
+}
+
 /** A worker thread ended, or could not do what it was told, while it was waited for. */
 export class WorkerFailed extends TroopError {
   constructor(message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {

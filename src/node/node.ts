@@ -29,9 +29,9 @@ import { CacheView } from './cache-view.ts'
 import { type CertificateOwner, givenPair, ownPair, readAuthorities } from './certificates.ts'
 import { PostgresCounters } from './counters/postgres-counters.ts'
 import { type Datastore, migrateDatastore, openDatastore, type Surroundings } from './datastore.ts'
-import { StartInterrupted } from './errors.ts'
+import { LookupsChanged, StartInterrupted } from './errors.ts'
 import { Metrics } from './metrics.ts'
-import { entitiesOf, loadPlugins, pluginDirOf, requirePlugins } from './plugins.ts'
+import { entitiesOf, loadPlugins, pluginDirOf, pluginVersions, requirePlugins } from './plugins.ts'
 import { canReusePort, requireFreePorts } from './ports.ts'
 import { rowWriter } from './row-writer.ts'
 import { handleSignals } from './signals.ts'
@@ -239,7 +239,7 @@ class Node implements RunningNode {
   async #openDatastore(): Promise<void> {
     const { signal } = this.#interrupt
     const { config, configPath, report } = this.#options
-    this.#plugins = await loadPlugins(config.customPlugins, configPath)
+    this.#plugins = await loadPlugins(config.customPlugins, configPath, this.#proxySetup.pluginVersions)
     this.#datastore = await openDatastore(config.postgres, this.#surroundings, this.#resources, signal)
     report(`database...........${this.#datastore.description}`)
     await migrateDatastore(this.#datastore, this.#plugins, this.#surroundings, report, signal)
@@ -416,12 +416,15 @@ class Node implements RunningNode {
   async #reloadNow(): Promise<Reloaded> {
     const { configPath, env = process.env } = this.#options
     const { config } = await loadConfig({ path: configPath, env })
-    const plugins = await loadPlugins(config.customPlugins, configPath)
-    if (!isDeepStrictEqual(plugins, this.#plugins)) await this.#adopt(plugins)
     const proxySetup = await this.#readProxySetup(config)
+    const plugins = await loadPlugins(config.customPlugins, configPath, proxySetup.pluginVersions)
+    if (!isDeepStrictEqual(plugins, this.#plugins)) await this.#adopt(plugins)
     const adminPair = await this.#readAdminPair(config)
     await this.#workers.reload(proxySetup)
-    const changed = changedSettings(this.#config, config)
+    const changed = {
+      ...changedSettings(this.#config, config),
+      plugins: renewed(this.#proxySetup, proxySetup),
+    }
     const files = changedFiles(filesOf(this.#proxySetup, this.#adminPair), filesOf(proxySetup, adminPair))
     changed.applied.push(...files.filter((name) => !changed.applied.includes(name)))
     this.#config = config
@@ -437,6 +440,8 @@ class Node implements RunningNode {
 
   /** What other plugins bring: tables, entities, and configurations in use that must not be without their plugin. */
   async #adopt(plugins: readonly Plugin[]): Promise<void> {
+    const differing = this.#agent.catalog.differing(entitiesOf(plugins))
+    if (differing !== undefined) throw new LookupsChanged(differing)
     await migrateDatastore(this.#datastore, plugins, this.#surroundings, () => undefined)
     await requirePlugins(plugins, this.#agent.store)
     this.#agent.catalog.learn(entitiesOf(plugins))
@@ -511,6 +516,7 @@ class Node implements RunningNode {
       },
       ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, heldBytesMax },
       ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
+      pluginVersions: await pluginVersions(customPlugins, this.#options.configPath),
     }
   }
 
@@ -539,6 +545,11 @@ class Node implements RunningNode {
   get #cacheBytes(): number {
     return this.#config.memoryCacheSizeMb * 2 ** 20
   }
+}
+
+/** The custom plugins that there were before, with other code. */
+function renewed({ pluginVersions: before }: ProxySetup, { pluginVersions: after }: ProxySetup): string[] {
+  return Object.keys(after).filter((name) => name in before && before[name] !== after[name])
 }
 
 type Files = Partial<Record<SettingName, string | undefined>>

@@ -5,6 +5,7 @@ import type { Address } from '../base/address.ts'
 import type { LogFields, LogLevel } from '../base/logger.ts'
 import type { LinkEnd } from '../catalog/link.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
+import type { PluginVersions } from '../plugins/plugins.ts'
 import type { ClientLimits } from '../proxy/inbound/limits.ts'
 import type { TrustOptions } from '../proxy/outbound/trust.ts'
 
@@ -32,6 +33,8 @@ export interface ProxySetup {
   /** Names or paths of plugins besides the shipped ones; relative paths start at `pluginDir`. */
   readonly customPlugins: readonly string[]
   readonly pluginDir: string
+  /** Which code of theirs: a thread that goes back to this setup goes back to it. */
+  readonly pluginVersions: PluginVersions
 }
 
 /** Where a worker counts; whoever shows the numbers reads them from another thread. */

@@ -119,13 +119,13 @@ class ProxyWorker {
   }
 
   async #makeGateway(setup: ProxySetup): Promise<Gateway> {
-    const { trustedIps, minPositionWaitMs, heldBytesMax, customPlugins, pluginDir } = setup
+    const { trustedIps, minPositionWaitMs, heldBytesMax, customPlugins, pluginDir, pluginVersions } = setup
     const logger = this.#logger
     const { freshness } = this.#setup
     return createProxy({
       catalog: this.#catalog,
       router: this.#router,
-      plugins: await loadPlugins(customPlugins, pluginDir),
+      plugins: await loadPlugins(customPlugins, pluginDir, pluginVersions),
       host: {
         ...{ logger, clock: systemClock, random: systemRandom },
         ...{ counters: this.#counting, writer: this.#writer },

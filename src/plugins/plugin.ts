@@ -8,6 +8,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { View } from '../catalog/catalog.ts'
 import type { Entity, Fields } from '../entities/define.ts'
+import type { ConfigOf } from './config-type.ts'
 
 export interface Plugin {
   /** As in `plugins.name`, e.g. `key-auth`: lower-case letters, digits and `-`. */
@@ -126,6 +127,11 @@ export interface PluginRequest {
   readBody(bytesMax?: number): Promise<Buffer>
   /** What goes upstream as body; `Content-Length` is set to fit, and trailers are left out. */
   setBody(body: Uint8Array): void
+  /**
+   * Has what goes upstream made of what there is, piece by piece as it passes, in chunks and without trailers. Where there
+   * is no body, `pipe` is not called. What it throws breaks the request off: 500, unless the client has an answer.
+   */
+  pipeBody(pipe: BodyPipe): void
 }
 
 /**
@@ -162,7 +168,20 @@ export interface PluginResponse {
    * what should have been changed is never sent as it was.
    */
   changeBody(change: BodyChange): void
+  /**
+   * Has the body made of what the upstream says, piece by piece as it passes; nothing waits for the rest. A body that is
+   * coded is given decoded. The head goes first, so what `pipe` throws cuts the answer off: the client never takes it for
+   * complete. With a `changeBody` of another plugin the body is held all the same, and each does its part in turn.
+   */
+  pipeBody(pipe: BodyPipe): void
 }
+
+/**
+ * An async generator as a rule: it takes the pieces of a body, as they come and cut anywhere, and gives those that go on. No
+ * piece is asked for before the one that it gave last has been taken. One that returns early has seen enough: the rest
+ * goes nowhere.
+ */
+export type BodyPipe = (body: AsyncIterable<Buffer>) => AsyncIterable<Uint8Array>
 
 export type BodyChange = (body: Buffer) => Uint8Array | Promise<Uint8Array>
 
@@ -194,14 +213,14 @@ export type LogRecord = JsonObject
  * changes under a request, `access` runs again from the start, on a fresh request. `headers` and `log` run for
  * every request, also for one that an earlier plugin or the gateway answered.
  */
-export interface Phases {
+export interface Phases<Config = JsonObject> {
   access?(
     request: PluginRequest,
-    config: JsonObject,
+    config: Config,
     tools: AccessTools,
   ): undefined | PluginAnswer | Promise<undefined | PluginAnswer>
-  headers?(response: PluginResponse, config: JsonObject, request: PluginRequest): void
-  log?(record: LogRecord, config: JsonObject): void | Promise<void>
+  headers?(response: PluginResponse, config: Config, request: PluginRequest): void
+  log?(record: LogRecord, config: Config): void | Promise<void>
   /**
    * What a TLS client is shown that names the API's host; asked of the API's configurations, in order, until one
    * answers. The same object as long as it is the same pair: what TLS makes of it is kept with it. What it throws
@@ -209,7 +228,7 @@ export interface Phases {
    */
   certificate?(
     serverName: string,
-    config: JsonObject,
+    config: Config,
     tools: AccessTools,
   ): undefined | KeyPair | Promise<undefined | KeyPair>
   stop?(): void | Promise<void>
@@ -226,22 +245,29 @@ export class Refusal extends Error {
   }
 }
 
-type Optional = 'priority' | 'perConsumer' | 'entities' | 'migrations' | 'config'
-type Definition = Omit<Plugin, Optional | 'open'> &
-  Partial<Pick<Plugin, Optional>> &
-  ({ readonly open: Plugin['open'] } | { readonly phases: Phases })
+type Optional = 'priority' | 'perConsumer' | 'entities' | 'migrations'
+type Definition<C extends Fields> = Omit<Plugin, Optional | 'config' | 'checkConfig' | 'open'> &
+  Partial<Pick<Plugin, Optional>> & {
+    readonly config?: C
+    readonly checkConfig?: (config: JsonObject) => string | undefined
+  } & (
+    | { readonly open: (host: PluginHost) => Phases<ConfigOf<C>> }
+    | { readonly phases: Phases<ConfigOf<C>> }
+  )
 
 /**
  * Fills in what most plugins leave out, and checks by name what the types can't. A plugin without anything to
  * open gives its `phases`; one that holds files or connections gives `open`, called once in each worker.
+ * TypeScript knows from `config` what phases are given, if it stands before them.
  */
-export function definePlugin(definition: Definition): Plugin {
+export function definePlugin<const C extends Fields>(definition: Definition<C>): Plugin {
   if (!/^[a-z0-9-]+$/.test(definition.name)) {
     throw new TypeError(
       `plugin ${JSON.stringify(definition.name)}: a name has lower-case letters, digits and - only`,
     )
   }
-  const open = 'open' in definition ? definition.open : () => definition.phases
+  // Whoever calls the phases gives them what was checked against the table.
+  const open = ('open' in definition ? definition.open : () => definition.phases) as Plugin['open']
   const defaults = { priority: 0, perConsumer: true, entities: [], migrations: {}, config: {} }
   return Object.freeze({ ...defaults, ...definition, open })
 }

@@ -12,6 +12,7 @@ import { correlationId } from './correlation-id/correlation-id.ts'
 import { cors } from './cors/cors.ts'
 import { datadog } from './datadog/datadog.ts'
 import { fileLog } from './file-log/file-log.ts'
+import { fingerprintOf, foldersOf } from './fingerprint.ts'
 import { galileo } from './galileo/galileo.ts'
 import { hmacAuth } from './hmac-auth/hmac-auth.ts'
 import { httpLog } from './http-log/http-log.ts'
@@ -19,6 +20,7 @@ import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import { loggly } from './loggly/loggly.ts'
+import { addressOf, forgetRequired, offerModules } from './module-addresses.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
@@ -61,23 +63,62 @@ export const shippedPlugins: readonly Plugin[] = [
   responseTransformer,
 ]
 
+/** Which code the custom plugins are that are files, by the names that they were asked for by; see fingerprint.ts. */
+export type PluginVersions = Readonly<Record<string, string>>
+
+/** Of the files as they are now. Packages have no version here: what a thread has read of them, it keeps. */
+export async function versionsOf(customNames: readonly string[], fromDir: string): Promise<PluginVersions> {
+  const paths = customNames.filter(isPath)
+  const versions = paths.map(async (name) => [name, await fingerprintOf(resolve(fromDir, name))])
+  return Object.fromEntries(await Promise.all(versions))
+}
+
+/** The folders in which the code of the custom plugins lies that are files. */
+export async function pluginFolders(customNames: readonly string[], fromDir: string): Promise<string[]> {
+  const folders = customNames.filter(isPath).map((name) => foldersOf(resolve(fromDir, name)))
+  return [...new Set((await Promise.all(folders)).flat())]
+}
+
 /**
  * The shipped plugins, then the custom ones in the order in which they are named.
  *
  * @param customNames  names of shipped plugins (nothing happens), names of packages, or paths that start with
  *                     `.` or `/`
  * @param fromDir      where paths start and packages are looked for
+ * @param versions     of those that are files; one that this thread has read is as it was then. Default: as they are now
  * @throws {TroopError} `plugin-not-installed` when there is no such module, `plugin-broken` with the cause when
  *                      it can't be loaded or does not export a plugin
  */
 export async function loadPlugins(
   customNames: readonly string[],
   fromDir: string,
+  versions?: PluginVersions,
 ): Promise<readonly Plugin[]> {
+  const shipped = new Set(shippedPlugins.map(({ name }) => name))
+  const wanted = customNames.filter((name) => !shipped.has(name))
+  if (wanted.length > 0) offerModules()
+  const known = versions ?? (await versionsOf(wanted, fromDir))
+  const custom: NamedPlugin[] = []
+  for (const name of wanted) custom.push({ name, plugin: await importPlugin(name, fromDir, known[name]) })
+  return joinPlugins(custom)
+}
+
+/** What was taken for a plugin, and what it was asked for by. */
+export interface NamedPlugin {
+  readonly name: string
+  readonly plugin: unknown
+}
+
+/**
+ * The shipped plugins, then these.
+ * @throws {TroopError} `plugin-broken` for what is no plugin, or has a name or an entity that is there already
+ */
+export function joinPlugins(custom: readonly NamedPlugin[]): readonly Plugin[] {
   const plugins = new Map(shippedPlugins.map((plugin) => [plugin.name, plugin]))
-  for (const name of customNames) {
-    if (plugins.has(name)) continue
-    const plugin = await loadPlugin(name, fromDir)
+  for (const { name, plugin: given } of custom) {
+    const fault = faultOf(given)
+    if (fault) throw broken(name, fault)
+    const plugin = given as Plugin
     const other = plugins.get(plugin.name)
     if (other && other !== plugin) throw broken(name, `there is a plugin ${plugin.name} already`)
     const known = [...coreEntities, ...[...plugins.values()].flatMap(({ entities }) => entities)]
@@ -90,27 +131,26 @@ export async function loadPlugins(
   return [...plugins.values()]
 }
 
-async function loadPlugin(name: string, fromDir: string): Promise<Plugin> {
-  const specifier = locate(name, fromDir)
-  let module: { default?: unknown; plugin?: unknown }
+/** What the module exports as its plugin, whatever that is. */
+async function importPlugin(name: string, fromDir: string, version: string | undefined): Promise<unknown> {
+  const specifier = locate(name, fromDir, version)
   try {
-    module = await import(specifier)
+    if (version !== undefined) forgetRequired(resolve(fromDir, name))
+    const module: { default?: unknown; plugin?: unknown } = await import(specifier)
+    return module.plugin ?? module.default
   } catch (cause) {
     // Only the module itself being absent; one that imports something absent is broken.
     if (codeOf(cause) === 'ERR_MODULE_NOT_FOUND' && describeError(cause).includes(`'${bare(specifier)}'`)) {
       throw notInstalled(name, cause)
     }
-    throw broken(name, 'it failed to load', cause)
+    throw broken(name, `it failed to load${placeOf(cause)}`, cause)
   }
-  const plugin = module.plugin ?? module.default
-  const fault = faultOf(plugin)
-  if (fault) throw broken(name, fault)
-  return plugin as Plugin
 }
 
 /** What `import` takes: packages are found from `fromDir`, not from where Troop is installed. */
-function locate(name: string, fromDir: string): string {
-  if (name.startsWith('.') || isAbsolute(name)) return pathToFileURL(resolve(fromDir, name)).href
+function locate(name: string, fromDir: string, version: string | undefined): string {
+  if (version !== undefined) return addressOf(resolve(fromDir, name), version)
+  if (isPath(name)) return pathToFileURL(resolve(fromDir, name)).href
   try {
     return pathToFileURL(createRequire(resolve(fromDir, 'troop.yml')).resolve(name)).href
   } catch {
@@ -119,9 +159,20 @@ function locate(name: string, fromDir: string): string {
   }
 }
 
+function isPath(name: string): boolean {
+  return name.startsWith('.') || isAbsolute(name)
+}
+
 /** As Node's message has it: a path, or the name of a package. */
 function bare(specifier: string): string {
   return specifier.startsWith('file:') ? decodeURIComponent(new URL(specifier).pathname) : specifier
+}
+
+/** ` at <file>:<line>`, the first one that an error's stack names: Node's messages about syntax leave it out. */
+function placeOf(error: unknown): string {
+  const stack = String((error as Error | undefined)?.stack)
+  const [, url, line] = /(file:[^\s?:]+|^\/[^\s?:]+)(?:\?[^\s:]*)?:(\d+)/m.exec(stack) ?? []
+  return url === undefined ? '' : ` at ${bare(url)}:${line}`
 }
 
 /** What keeps `value` from being a plugin; see plugin.ts. */

@@ -7,7 +7,7 @@ import type { BodyLimit } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
 import type { ApiCounters } from './api-counters.ts'
 import type { Counters } from './counters.ts'
-import { errorPage, PluginFailed, UpstreamFailed, upstreamErrorPage } from './errors.ts'
+import { BodyRefused, errorPage, PluginFailed, UpstreamFailed, upstreamErrorPage } from './errors.ts'
 import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './forwarding.ts'
 import { Headers } from './headers.ts'
 import { heldBytesMaxDefault } from './held-body.ts'
@@ -16,6 +16,7 @@ import { logRecord } from './log-record.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound/outbound.ts'
 import { PassingResponse } from './passing-response.ts'
 import type { Step } from './phases.ts'
+import type { PipedResponse } from './piped-body.ts'
 import type { ProxyRequest } from './proxy-request.ts'
 import type { Repeats } from './repeats.ts'
 import type { Answer, Client, Incoming } from './request.ts'
@@ -68,6 +69,8 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   #responseHeaders: Headers | undefined
   /** Of a response whose body has to be seen whole, as long as it is not. */
   #held: HeldResponse | undefined
+  /** Of a response whose body is changed as it passes. */
+  #piped: PipedResponse | undefined
 
   constructor(parts: PassageParts, incoming: Incoming, reply: Reply) {
     this.#parts = parts
@@ -116,7 +119,8 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     try {
       const outgoing = outgoingOf(request, upstream)
       this.#exchange = this.#parts.outbound.send(outgoing, this)
-      this.#limitBody(outgoing.body, request.bodyLimit)
+      if (request.isBodyPiped) outgoing.body?.on('error', (error) => this.#guard(() => this.#spoil(error)))
+      else this.#limitBody(outgoing.body, request.bodyLimit)
     } catch (error) {
       this.#report('warn', 'a request could not be put into words for its upstream', { error })
       this.#answer(errorPage(500, this.#accept()))
@@ -138,6 +142,14 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     body.prependListener('data', count)
   }
 
+  /** What plugins make of the body as it passes will not be completed. */
+  #spoil(error: unknown): void {
+    // Where it is the client that has ended, whoever reads from it tells of that.
+    const { body } = this.#incoming
+    if (error instanceof BodyRefused) this.#breakOff(error.answer)
+    else if (!body?.destroyed || body.readableEnded) throw error
+  }
+
   /** The request is not to be completed, whatever became of the reply so far. */
   #breakOff(answer: Answer): void {
     if (!this.#reply.open) return
@@ -157,8 +169,11 @@ export class Passage implements Receiver, ReplyWatcher, Client {
         this.#abort()
         this.#sendWhole(response, nothing)
       } else if (!response.isBodyChanged) this.#sendHead(response, reasonFor(response, status, reason))
-      else if (this.#hasBody(status)) this.#hold(response, reasonFor(response, status, reason))
-      else {
+      else if (this.#hasBody(status)) {
+        const told = reasonFor(response, status, reason)
+        if (response.isBodyHeld) this.#hold(response, told)
+        else this.#pipe(response, told)
+      } else {
         // What it says is not the length of what would have come of the body.
         response.headers.remove('content-length')
         this.#sendHead(response, reasonFor(response, status, reason))
@@ -181,7 +196,8 @@ export class Passage implements Receiver, ReplyWatcher, Client {
 
   data(chunk: Uint8Array): boolean {
     try {
-      return this.#held ? this.#keep(this.#held, chunk) : this.#reply.write(chunk)
+      if (this.#held) return this.#keep(this.#held, chunk)
+      return this.#piped ? this.#piped.take(chunk) : this.#reply.write(chunk)
     } catch (error) {
       this.#giveUp(error)
       return true
@@ -189,14 +205,15 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   drained(): void {
-    this.#guard(() => this.#exchange?.resume())
+    this.#guard(() => (this.#piped ? this.#piped.drained() : this.#exchange?.resume()))
   }
 
   end(trailers: readonly string[]): void {
     try {
       if (this.#upstream) this.#parts.troubles.answered(this.#upstream)
       const held = this.#held
-      if (!held) this.#reply.end(passableTrailers(trailers))
+      if (this.#piped) this.#piped.complete()
+      else if (!held) this.#reply.end(passableTrailers(trailers))
       else void this.#sendChanged(held.response, Buffer.concat(held.chunks), held.reason)
     } catch (error) {
       this.#giveUp(error)
@@ -206,6 +223,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   failed(error: UpstreamFailed): void {
     this.#guard(() => {
       this.#held = undefined
+      this.#piped?.destroy()
       this.#parts.counters.failed(error.reason)
       if (this.#upstream) this.#parts.troubles.failed(this.#upstream, error, this.#request?.api?.id)
       // What has begun can't be taken back; cutting it is the only way to say that the rest is missing.
@@ -268,6 +286,31 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     this.#held = { response, reason, chunks: [], bytes: 0 }
     const announced = Number(response.headers.get('content-length') ?? 0)
     if (announced > this.#heldBytesMax) this.#tooLarge()
+  }
+
+  #pipe(response: PassingResponse, reason: string | undefined): void {
+    const begin = preparedPipe(response)
+    if (begin instanceof UpstreamFailed) {
+      this.#abort()
+      this.failed(begin)
+      return
+    }
+    this.#sendHead(response, reason)
+    this.#piped = begin({
+      write: (chunk) => this.#guard(() => this.#reply.write(chunk)) ?? true,
+      end: (isWhole) => this.#guard(() => this.#endPipe(isWhole)),
+      failed: (error) => {
+        if (!(error instanceof UpstreamFailed)) return this.#giveUp(error)
+        this.#abort()
+        this.failed(error)
+      },
+      resume: () => this.#guard(() => this.#exchange?.resume()),
+    })
+  }
+
+  #endPipe(isWhole: boolean): void {
+    if (!isWhole) this.#abort()
+    this.#reply.end()
   }
 
   #keep(held: HeldResponse, chunk: Uint8Array): boolean {
@@ -357,6 +400,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   #abort(): void {
+    this.#piped?.destroy()
     this.#exchange?.abort()
   }
 
@@ -439,6 +483,17 @@ const nothing = new Uint8Array()
 
 function hasLog({ phases }: Step): boolean {
   return phases.log !== undefined
+}
+
+function preparedPipe(
+  response: PassingResponse,
+): ReturnType<PassingResponse['preparePipe']> | UpstreamFailed {
+  try {
+    return response.preparePipe()
+  } catch (error) {
+    if (error instanceof UpstreamFailed) return error
+    throw error
+  }
 }
 
 /** The upstream's own phrase, as long as the status is its own, too. */

@@ -4,17 +4,15 @@ import { createServer, type IncomingMessage, request, type Server } from 'node:h
 import type { AddressInfo } from 'node:net'
 import { type AdminOptions, createAdmin } from '../../src/admin/admin.ts'
 import { EventStreams } from '../../src/admin/event-streams.ts'
-import type { LogView } from '../../src/admin/log-view.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { isObject, type Json, type JsonObject } from '../../src/base/json.ts'
-import { silentLogger } from '../../src/base/logger.ts'
-import { systemRandom } from '../../src/base/random.ts'
 import { coreModule, migrateUp } from '../../src/database/migrate.ts'
 import { keyAuth } from '../../src/plugins/key-auth/key-auth.ts'
 import { definePlugin } from '../../src/plugins/plugin.ts'
 import { rateLimiting } from '../../src/plugins/rate-limiting/rate-limiting.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
 import type { Store } from '../../src/store/store.ts'
+import { emptyCluster, loneAdmin } from '../../src/testing/lone-admin.ts'
 import { openDatabase } from './log.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 
@@ -43,6 +41,8 @@ export interface TestAdmin {
   stop(): Promise<void>
 }
 
+export { emptyCluster }
+
 /** The two ways in which the contract wants every body to work. */
 export const encodings = ['form', 'json'] as const
 export type Encoding = (typeof encodings)[number]
@@ -65,7 +65,7 @@ export function flattened(body: JsonObject, prefix = ''): Record<string, string>
 }
 
 export async function startAdmin(store: Store, options: Partial<AdminOptions> = {}): Promise<TestAdmin> {
-  const given = { ...defaults, store, ...options }
+  const given = { ...loneAdmin, store, ...options }
   const all = { streams: new EventStreams(given), ...given }
   const app = createAdmin(all)
   const server = createServer(app.callback())
@@ -100,57 +100,6 @@ export async function startAdminOnPostgres(
       await test.drop()
     },
   }
-}
-
-/** A log in which nothing has happened. */
-const emptyLog: LogView = {
-  read: async () => ({ events: [], until: 0, head: emptyLog.applied(), firstKept: 0, digest: null }),
-  applied: () => ({ position: 0, digest: '' }),
-  watch: () => ({ end() {} }),
-}
-
-/** A cluster without members. */
-export const emptyCluster: AdminOptions['cluster'] = {
-  members: () => [],
-  positions: async () => ({ head: 0, digest: '', members: [] }),
-  forceLeave: async () => false,
-  joinAt: async () => {},
-}
-
-const defaults: Omit<AdminOptions, 'store' | 'streams'> = {
-  log: emptyLog,
-  plugins: [],
-  publish: async () => ({ applied: 1, of: 1, lagging: [] }),
-  ackTimeoutMs: 1000,
-  cluster: emptyCluster,
-  cache: { read: () => undefined, apis: () => undefined, drop() {}, purge() {} },
-  status: () => ({
-    connections_active: 1,
-    connections_reading: 0,
-    connections_writing: 1,
-    connections_waiting: 0,
-    connections_accepted: 3,
-    connections_handled: 3,
-    total_requests: 7,
-  }),
-  countNodes: async () => 1,
-  health: () => ({
-    ready: true,
-    workers: { running: 2, wanted: 2, hanging: 0 },
-    datastore: { reachable: true },
-    position: 7,
-  }),
-  metrics: async () => '',
-  configuration: { admin_api_listen: '127.0.0.1:8001', postgres: { password: '******' } },
-  version: '0.1.0',
-  hostname: 'gw-1',
-  listens: [{ host: '127.0.0.1', port: 0 }],
-  tokens: [],
-  origins: [],
-  insecure: false,
-  logger: silentLogger,
-  clock: systemClock,
-  random: systemRandom,
 }
 
 function clientOf(server: Server, options: AdminOptions): TestAdmin {

@@ -20,6 +20,7 @@ export const generatedPages: readonly GeneratedPage[] = [
   { path: 'docs/contract-coverage.md', make: contractPage },
   { path: 'docs/hostile-requests.md', make: hostilePage },
   { path: 'docs/operating.md', make: operatingPage },
+  { path: 'docs/writing-plugins.md', make: writingPage },
 ]
 
 if (import.meta.main) {
@@ -103,6 +104,15 @@ function operatingPage(): string {
       `### ${title}\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n${families.map(familyLine).join('\n')}\n`,
   )
   return page.replace(made, () => `\n${tables.join('\n')}\n`)
+}
+
+/** As it is, with each file of code anew between its two comments. */
+function writingPage(): string {
+  const page = readFileSync(join(root, 'docs/writing-plugins.md'), 'utf8')
+  const files = /(<!-- (test\/examples\/\S+), by "npm run docs" -->\n).*?(<!-- The end of the file\. -->)/gs
+  return page.replaceAll(files, (_, begin, path, end) => {
+    return `${begin}\n\`\`\`ts\n${readFileSync(join(root, path), 'utf8')}\`\`\`\n\n${end}`
+  })
 }
 
 function familyLine({ name, type, labels, help }: Family): string {

@@ -1,29 +1,15 @@
-// A data plane in this process: real sockets at both ends, a scripted catalog in the middle.
-import { systemClock } from '../../src/base/clock.ts'
+// A data plane in this process: real sockets at both ends, a scripted catalog in the middle, and rows for it.
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import type { LogFields, Logger } from '../../src/base/logger.ts'
-import { systemRandom } from '../../src/base/random.ts'
-import {
-  type Counters,
-  definePlugin,
-  type LogRecord,
-  type Plugin,
-  type Writer,
-} from '../../src/plugins/plugin.ts'
+import type { Counters, Plugin, Writer } from '../../src/plugins/plugin.ts'
 import { shippedPlugins } from '../../src/plugins/plugins.ts'
-import { counterCount } from '../../src/proxy/counters.ts'
-import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
-import type { Handler } from '../../src/proxy/inbound/inbound.ts'
+import type { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
 import type { ClientLimits } from '../../src/proxy/inbound/limits.ts'
 import type { TlsOptions } from '../../src/proxy/inbound/tls-server.ts'
-import { HttpOutbound, type HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
-import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
-import { Router } from '../../src/proxy/router.ts'
+import type { HttpOutboundOptions } from '../../src/proxy/outbound/http-outbound.ts'
+import { DataPlane } from '../../src/testing/data-plane.ts'
 import { certificate, certificateKey } from './certificate.ts'
-import { testCounters } from './counters.ts'
 import type { Lane } from './lanes.ts'
-import { ScriptedCatalog } from './scripted-catalog.ts'
-import { noWriter } from './writer.ts'
 
 export interface TestGatewayOptions {
   readonly plugins?: readonly Plugin[]
@@ -47,75 +33,22 @@ export interface TestGatewayOptions {
   readonly tls?: Partial<TlsOptions>
 }
 
-export class TestGateway {
-  readonly router = new Router()
-  readonly catalog = new ScriptedCatalog(this.router)
-  readonly counters = new Float64Array(counterCount)
-  readonly lines: { sentence: string; fields: LogFields }[] = []
-  readonly records: LogRecord[] = []
-  readonly inbound: HttpInbound
-  readonly tlsInbound: HttpInbound
-  readonly outbound: HttpOutbound
-  readonly gateway: Gateway
+export class TestGateway extends DataPlane {
+  readonly lines: { sentence: string; fields: LogFields }[]
+  declare readonly tlsInbound: HttpInbound
   #ids = 0
-  #port = 0
-  #tlsPort = 0
-  #recorded: (() => void)[] = []
 
   constructor(options: TestGatewayOptions = {}) {
-    const logger = collect(this.lines)
-    const clock = systemClock
-    this.outbound = new HttpOutbound({ clock, counters: this.counters, ...options.outbound })
-    this.gateway = createProxy({
-      catalog: this.catalog,
-      router: this.router,
-      plugins: [...shippedPlugins, ...(options.plugins ?? []), this.#recorder()],
-      host: {
-        logger,
-        clock,
-        random: systemRandom,
-        counters: options.counting ?? testCounters(),
-        writer: options.writer ?? noWriter,
-      },
-      outbound: this.outbound,
-      trustedIps: options.trustedIps ?? [],
-      minPositionWaitMs: options.minPositionWaitMs ?? 1000,
-      heldBytesMax: options.heldBytesMax,
-      version: '1.2.3',
-      counters: this.counters,
-      logger,
-      clock,
-    })
-    const handler: Handler = this.gateway.handle
-    const inboundOptions = {
-      ...{ handler, clock, logger, product: 'troop/1.2.3', counters: this.counters },
-      ...{ limits: limitsOf(options), graceMs: options.graceMs ?? 1000 },
+    const lines: { sentence: string; fields: LogFields }[] = []
+    super({
+      ...options,
+      plugins: [...shippedPlugins, ...(options.plugins ?? [])],
+      logger: collect(lines),
+      limits: limitsOf(options),
       fastLane: options.lane !== 'ordinary',
-    }
-    this.inbound = new HttpInbound(inboundOptions)
-    const { contextFor } = this.gateway
-    const tls = { pair: { certificate, key: certificateKey }, contextFor, ...options.tls }
-    this.tlsInbound = new HttpInbound({ ...inboundOptions, tls })
-  }
-
-  async start(): Promise<this> {
-    this.#port = (await this.inbound.start({ host: '127.0.0.1', port: 0 })).port
-    this.#tlsPort = (await this.tlsInbound.start({ host: '127.0.0.1', port: 0 })).port
-    return this
-  }
-
-  /** Of the listener for TLS. */
-  get tlsPort(): number {
-    return this.#tlsPort
-  }
-
-  get port(): number {
-    return this.#port
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([this.inbound.stop(), this.tlsInbound.stop()])
-    await this.gateway.stop()
+      tls: { pair: { certificate, key: certificateKey }, ...options.tls },
+    })
+    this.lines = lines
   }
 
   addApi(row: Row): Row {
@@ -152,26 +85,6 @@ export class TestGateway {
     const row = { id: this.#id(), created_at: 1000, consumer_id: consumer.id as string, ...attributes }
     this.catalog.put(entity, row)
     return row
-  }
-
-  /** The `n`th record of the plugin `recorder`, once it has been made. */
-  async record(n = 1): Promise<LogRecord> {
-    while (this.records.length < n) await new Promise<void>((resolve) => this.#recorded.push(resolve))
-    return this.records[n - 1] as LogRecord
-  }
-
-  /** A logging plugin that keeps its records here. */
-  #recorder(): Plugin {
-    return definePlugin({
-      name: 'recorder',
-      priority: 1,
-      phases: {
-        log: (record) => {
-          this.records.push(record)
-          for (const resolve of this.#recorded.splice(0)) resolve()
-        },
-      },
-    })
   }
 
   #id(): string {

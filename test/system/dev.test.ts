@@ -1,7 +1,7 @@
 // What `npm start` runs, as a newcomer meets it: the commands that it prints work, and Ctrl-C leaves nothing.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
@@ -97,6 +97,71 @@ describe('troop dev', function () {
     } finally {
       await dev.remove()
     }
+  })
+
+  it('takes a plugin anew on every node when its file is saved, and goes on with the old one if it is broken', async () => {
+    const own = { ...process.env, INIT_CWD: home, npm_config_update_notifier: 'false' }
+    const type = async (command: string) =>
+      (await promisify(execFile)('sh', ['-c', command], { env: own, cwd: root })).stdout
+    const made = await type(`npm run -s troop -- plugin create office-hours --directory ${home}`)
+    const commands = [...made.matchAll(/^ {2}# (.*)\n {2}(.*)$/gm)].map(([, what, command]) => ({
+      what,
+      command,
+    }))
+    expect(commands.map(({ what }) => what)).to.have.length(4)
+    const [test, run, configure, takeAway] = commands.map(({ command }) => command as string)
+    expect(await type(test as string)).to.match(/pass 3\n/)
+
+    // As it is typed, but for two nodes rather than three, and without npm, which Ctrl-C reaches on a terminal only.
+    const direct = (run as string).replace('npm run -s troop --', `'${process.execPath}' '${bin}'`)
+    const dev = new Running('sh', ['-c', `exec env ${direct} --nodes 2`], env)
+    try {
+      await dev.printed(/Your plugins are reloaded[\s\S]*node 2: alive/)
+      const [first, second] = [...dev.output.matchAll(/node \d serves: proxy (\S+), admin (\S+),/g)]
+      const upstream = /An upstream to try it with is at (\S+):/.exec(dev.output)?.[1] as string
+      const here = (command: string | undefined) =>
+        (command as string)
+          .replaceAll('http://127.0.0.1:8001', first?.[2] as string)
+          .replaceAll('http://127.0.0.1:8000', first?.[1] as string)
+          .replaceAll('http://127.0.0.1:8009', upstream)
+      expect(await type(here(configure))).to.include('"x-office-hours": "moin"')
+      /** What each node tells the upstream, by whichever worker. */
+      const told = async () => {
+        const calls = [first, second].flatMap((node) =>
+          Array.from({ length: 6 }, async () => {
+            const answer = await fetch(`${node?.[1]}/office-hours`, { headers: { connection: 'close' } })
+            return ((await answer.json()) as { headers: Record<string, string> }).headers['x-office-hours']
+          }),
+        )
+        return [...new Set(await Promise.all(calls))]
+      }
+      const file = join(home, 'office-hours', 'office-hours.ts')
+      const text = await readFile(file, 'utf8')
+      /** Saves it, and waits for what is then printed. */
+      const save = async (changed: string, printed: RegExp) => {
+        const before = dev.output.length
+        await writeFile(file, changed)
+        await until(() => printed.test(dev.output.slice(before)))
+      }
+
+      await save(
+        text.replace('config.greeting)', 'config.greeting + ", you")'),
+        /reloaded node 1, 2; the code of \S+office-hours.ts changed\n/,
+      )
+      expect(await told()).to.deep.equal(['moin, you'])
+      await save(
+        'export default {{',
+        /node 1 goes on as it was: .*office-hours\.ts cannot be used: it failed to load at \S+office-hours\.ts:1/,
+      )
+      expect(await told()).to.deep.equal(['moin, you'])
+      await save(text, /reloaded node 1, 2; the code of /)
+      expect(await told()).to.deep.equal(['moin'])
+      expect(await type(here(takeAway))).to.equal('')
+      expect((await fetch(`${second?.[1]}/office-hours`)).status).to.equal(404)
+    } finally {
+      await dev.remove()
+    }
+    await expectNothingRuns()
   })
 })
 
