@@ -93,7 +93,10 @@ export interface Entity {
   readonly constraints?: { readonly [constraint: string]: Readonly<Record<string, string>> }
   /** False for rows that no node caches (counters, codes): they have no trigger and make no events. Default true. */
   readonly logged?: boolean
-  /** A timestamp of rows that are not logged: any time after it the row is removed, by any node. */
+  /**
+   * When a row is over: any time after it is removed, by any node, and with an event if rows are logged. A timestamp; in
+   * the table of rows that are not logged, a `timestamptz`. A row without one stays.
+   */
   readonly expires?: string
   /** Of these attributes one must be set. */
   readonly atLeastOneOf?: readonly string[]
@@ -112,7 +115,6 @@ export function defineEntity<const E extends Entity>(entity: E): E {
   if (!/^[a-z_]+$/.test(entity.name)) throw problem('a name has lower-case letters and _ only')
   const { fields, lookups, alias, owner, logged = true, expires, atLeastOneOf = [] } = entity
   if (logged && !('id' in fields)) throw problem('needs an attribute id')
-  if (logged && expires !== undefined) throw problem('rows that are logged do not expire')
   const named = [...lookups.flatMap((lookup) => lookup.by), alias, owner?.column, expires, ...atLeastOneOf]
   for (const column of named) {
     if (column !== undefined && !(column in fields)) throw problem(`${column} is not one of its attributes`)

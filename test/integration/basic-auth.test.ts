@@ -7,6 +7,7 @@ import { TestGateway } from '../support/gateway.ts'
 import { basic, cheapHash, oldHash } from '../support/passwords.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { type Seen, Upstream } from '../support/upstream.ts'
+import { noWriter } from '../support/writer.ts'
 
 const challenged = [401, { message: 'Unauthorized' }]
 const refused = [403, { message: 'Invalid authentication credentials' }]
@@ -21,6 +22,7 @@ describe('basic-auth', () => {
 
   /** Writes into the catalog, as the log would have it. */
   const writer: Writer = {
+    ...noWriter,
     async update(entity, where, values) {
       if (where.id !== row.id || where.password !== row.password) return false
       row = { ...row, ...values }

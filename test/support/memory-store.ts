@@ -114,6 +114,21 @@ export class MemoryStore implements Store {
     return this.#written('delete', current, actor)
   }
 
+  async exchange(
+    from: Entity,
+    where: Filter,
+    to: Entity,
+    make: (taken: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null> {
+    const taken = this.#matching(from, where)[0]
+    if (!taken) return null
+    const written = await this.insert(to, make(taken), actor)
+    const rows = this.rows(from.name)
+    rows.splice(rows.indexOf(taken), 1)
+    return written
+  }
+
   #matching(entity: Entity, where: Filter): Row[] {
     if (this.failure) throw this.failure
     const wanted = Object.entries(where)

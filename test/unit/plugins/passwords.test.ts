@@ -16,6 +16,7 @@ import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { cheapHash, oldHash } from '../../support/passwords.ts'
+import { noWriter } from '../../support/writer.ts'
 
 describe('a stored password', () => {
   it('is hashed anew each time, and matched by itself alone', async () => {
@@ -89,6 +90,7 @@ describe('passwords', () => {
     updates = []
     fails = false
     const writer: Writer = {
+      ...noWriter,
       async update(...update) {
         updates.push(update)
         if (fails) throw new Error('away')
