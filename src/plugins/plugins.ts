@@ -19,6 +19,7 @@ import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import { loggly } from './loggly/loggly.ts'
+import { oauth2 } from './oauth2/oauth2.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
@@ -39,6 +40,7 @@ export const shippedPlugins: readonly Plugin[] = [
   botDetection,
   correlationId,
   cors,
+  oauth2,
   tcpLog,
   fileLog,
   httpLog,
