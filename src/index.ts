@@ -22,5 +22,6 @@ export {
   type PluginResponse,
   Refusal,
   type Tally,
+  type Where,
   type Writer,
 } from './plugins/plugin.ts'

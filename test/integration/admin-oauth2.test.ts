@@ -122,7 +122,7 @@ describe('the Admin API of oauth2', () => {
       })
     }
 
-    it('takes no other type, and no application that is not there', async () => {
+    it('takes no other type, no negative time, and no application that is not there', async () => {
       const body = { credential_id: unknownId, expires_in: 10 }
       const foreign = await admin.json('POST', tokens, body)
       expect(told(foreign)).to.deep.equal([
@@ -130,6 +130,8 @@ describe('the Admin API of oauth2', () => {
         { credential_id: `does not exist with value '${unknownId}'` },
       ])
       const odd = await admin.json('POST', tokens, { ...body, token_type: 'mac' })
+      const negative = await admin.json('POST', tokens, { ...body, expires_in: -1 })
+      expect(told(negative)).to.deep.equal([400, { expires_in: 'expires_in cannot be negative' }])
       expect(odd.body.token_type).to.equal('"mac" is not allowed. Allowed values are: "bearer"')
       await makeToken({ access_token: 'taken' })
       const taken = { credential_id: application.id as string, expires_in: 10, access_token: 'taken' }

@@ -32,12 +32,12 @@ export const faults = {
   request: (description: string) => fault('invalid_request', description),
 } as const
 
-export function isFault(answer: object): answer is Fault {
-  return 'error' in answer
+export function isFault(result: object): result is Fault {
+  return 'error' in result
 }
 
 /** Of an endpoint: not to be kept by anybody on the way (RFC 6749, 5.1). */
-export function told(
+export function answer(
   status: number,
   body: object,
   headers: Readonly<Record<string, string>> = {},

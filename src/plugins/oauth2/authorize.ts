@@ -2,7 +2,7 @@
 // (RFC 6749, 4.1.1 and 4.2.1).
 import type { Row } from '../../base/json.ts'
 import type { PluginAnswer } from '../plugin.ts'
-import { type Fault, faults, isFault, told } from './answers.ts'
+import { answer, type Fault, faults, isFault } from './answers.ts'
 import { clientById } from './client.ts'
 import { type Ask, faultOfRequest, faultOfUser, scopesOf } from './endpoints.ts'
 import { tokenReply } from './issue.ts'
@@ -11,15 +11,15 @@ import { type Parameters, withParameters } from './redirect.ts'
 export async function authorize(ask: Ask): Promise<PluginAnswer> {
   const { state, client_id } = ask.told.values
   const refused = faultOfRequest(ask) ?? faultOfUser(ask)
-  if (refused) return told(400, { ...refused, state })
+  if (refused) return answer(400, { ...refused, state })
   const client = await clientById(client_id, ask.catalog)
-  if (!client) return told(400, { ...faults.client, state })
+  if (!client) return answer(400, { ...faults.client, state })
   const registered = client.redirect_uri as readonly string[]
   const asked = ask.told.values.redirect_uri
   const isRegistered = asked === undefined || registered.includes(asked)
   const uri = isRegistered ? (asked ?? registered[0]) : registered[0]
   // Somebody wrote the table by hand: there is nowhere to send anything.
-  if (uri === undefined) return told(400, { ...faults.redirectUri, state })
+  if (uri === undefined) return answer(400, { ...faults.redirectUri, state })
   const scopes = scopesOf(ask)
   // Of several the last one that is wrong is told.
   const fault =
@@ -27,7 +27,7 @@ export async function authorize(ask: Ask): Promise<PluginAnswer> {
     (isFault(scopes) ? scopes : undefined) ??
     faultOfResponseType(ask)
   const send = (status: number, parameters: Parameters) =>
-    told(status, { redirect_uri: withParameters(uri, { ...parameters, state }) })
+    answer(status, { redirect_uri: withParameters(uri, { ...parameters, state }) })
   if (fault || isFault(scopes)) return send(400, { ...(fault ?? faults.noScope) })
   return send(200, await grantedTo(ask, client, scopes.scope, uri))
 }

@@ -1,7 +1,7 @@
 // The endpoint at which clients get tokens (RFC 6749, 3.2).
 import type { Row } from '../../base/json.ts'
 import type { PluginAnswer } from '../plugin.ts'
-import { clientChallenge, type Fault, faults, isFault, told } from './answers.ts'
+import { answer, clientChallenge, type Fault, faults, isFault } from './answers.ts'
 import { provenClient, shownClient } from './client.ts'
 import { type Ask, faultOfRequest, faultOfUser, hasProvisionKey, scopesOf } from './endpoints.ts'
 
@@ -25,18 +25,18 @@ export function tokenReply({ access_token, token_type, expires_in, refresh_token
 export async function issue(ask: Ask): Promise<PluginAnswer> {
   const { state } = ask.told.values
   const refused = faultOfRequest(ask)
-  if (refused) return told(400, { ...refused, state })
+  if (refused) return answer(400, { ...refused, state })
   const shown = shownClient(ask.request, ask.told)
   const client = await provenClient(shown, ask.catalog)
   if (!client) {
     const [status, headers] = shown.byHeader ? [401, clientChallenge] : [400, {}]
-    return told(status, { ...faults.client, state }, headers)
+    return answer(status, { ...faults.client, state }, headers)
   }
   const grant = grantOf(ask)
   // Of several the last one that is wrong is told.
   const fault = faultOfRedirect(ask, client) ?? (grant ? undefined : faults.grantType)
   const result = fault ?? (await grant?.(ask, client)) ?? faults.grantType
-  return told(isFault(result) ? 400 : 200, { ...(isFault(result) ? result : tokenReply(result)), state })
+  return answer(isFault(result) ? 400 : 200, { ...(isFault(result) ? result : tokenReply(result)), state })
 }
 
 function faultOfRedirect({ told }: Ask, { redirect_uri: registered }: Row): Fault | undefined {

@@ -10,6 +10,7 @@ export const oauth2Token = defineEntity({
     expires_in: {
       type: 'number',
       required: true,
+      check: (value) => (Number(value) < 0 ? { error: 'expires_in cannot be negative' } : undefined),
       help: 'seconds for which the access token is good, from created_at; 0: for ever',
     },
     access_token: {
