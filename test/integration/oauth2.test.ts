@@ -662,6 +662,13 @@ describe('oauth2', () => {
       expect((await renew(String(refresh_token))).status).equal(200)
     })
 
+    it('that counts everywhere goes on doing so', async () => {
+      const made = { credential_id: application.id as string, expires_in: 5, access_token: 'by hand' }
+      await writer.insert(oauth2Token, { ...made, refresh_token: 'by-hand' })
+      expect((await renew('by-hand')).status).equal(200)
+      expect(writer.rows(oauth2Token).map(({ api_id }) => api_id)).deep.equal([null])
+    })
+
     it('is not made where tokens never end', async () => {
       configure({ token_expiration: 0 })
       expect(json(await askToken(byPassword))).have.keys('access_token', 'token_type')

@@ -187,7 +187,9 @@ describe('the specification of the Admin API', () => {
     }
   })
 
-  describe('of what is made and changed', () => {
+  describe('of what is made and changed', function () {
+    // Some fifty kinds of rows, a dozen requests each.
+    this.timeout(60_000)
     let ids: Record<string, string>
 
     before(async () => {
