@@ -39,6 +39,7 @@ export {
   type PluginResponse,
   Refusal,
   type Tally,
+  type Where,
   type Writer,
 } from './plugins/plugin.ts'
 export { queryValues } from './plugins/query.ts'

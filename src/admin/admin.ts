@@ -18,6 +18,7 @@ import { apiRoutes } from './routes/apis.ts'
 import { cacheRoutes, type NodeCache } from './routes/cache.ts'
 import { type ClusterView, clusterRoutes } from './routes/cluster.ts'
 import { consumerRoutes } from './routes/consumers.ts'
+import { collectionRoutes } from './routes/entity-routes.ts'
 import { type EventSources, eventRoutes } from './routes/events.ts'
 import { type Information, informationRoutes, type ServerCounters } from './routes/information.ts'
 import { metricsRoute } from './routes/metrics.ts'
@@ -69,13 +70,14 @@ function routesOf(options: AdminOptions): readonly Route[] {
     ...informationRoutes(tools, options, plugins, entities),
     ...apiRoutes(tools, shapes),
     ...consumerRoutes(tools, pluginEntities),
+    ...pluginEntities.flatMap((entity) => collectionRoutes(tools, entity)),
     ...pluginRoutes(tools, plugins, shapes),
     ...cacheRoutes(options.cache),
     ...clusterRoutes(options.cluster),
     ...eventRoutes(options, entities, shapes),
     metricsRoute(options.metrics),
   ]
-  const routed = [...coreEntities, ...pluginEntities.filter(({ owner }) => owner)]
+  const routed = [...coreEntities, ...pluginEntities.filter(({ owner, collection }) => owner || collection)]
   return withSpecification(routes, { version, isGuarded: tokens.length > 0, entities: routed, plugins })
 }
 

@@ -19,7 +19,7 @@ export function entitySchemas(
       shapes.map((shape) => bodySchema(shape, purpose, [decidedBy(entity)]))
     const made = bodies('create')
     const changed = bodies('change')
-    const rows = shapes.map(({ fields }) => rowSchema(fields))
+    const rows = shapes.map(({ fields }) => rowSchema(fields, entity.expires))
     return {
       [entity.name]: anyOf(entity === plugin ? [...rows, foreignRow(plugins)] : rows),
       [`${entity.name}-list`]: listSchema(entity),

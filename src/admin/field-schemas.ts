@@ -27,10 +27,14 @@ export function valueSchema({ type, enum: words, pattern }: Field): Schema {
     : { ...types[type], ...rules }
 }
 
-/** A row as replies show it. Of what is inside tables nothing is promised: it may be older than what describes it. */
-export function rowSchema(fields: Fields): Schema {
-  const isAlwaysThere = ({ readOnly, required, default: value }: Field) =>
-    readOnly === true || required === true || (value !== undefined && typeof value !== 'function')
+/**
+ * A row as replies show it. Of what is inside tables nothing is promised: it may be older than what describes it.
+ * @param expires  the attribute that tells when a row is over: not all of them ever are
+ */
+export function rowSchema(fields: Fields, expires?: string): Schema {
+  const isAlwaysThere = ({ readOnly, required, default: value }: Field, name: string) =>
+    name !== expires &&
+    (readOnly === true || required === true || (value !== undefined && typeof value !== 'function'))
   return tableSchema(fields, shownSchema, isAlwaysThere)
 }
 

@@ -77,6 +77,15 @@ export interface Owner {
   readonly wrongId?: 'id' | 'message'
 }
 
+/** A collection of all rows, `/<path>/`, whoever owns them. */
+export interface OwnCollection {
+  readonly path: string
+  /** Whether rows are only listed there: they are made, changed and read one by one under their owner. */
+  readonly listOnly?: boolean
+  /** As that of an owner. */
+  readonly wrongId?: 'id' | 'message'
+}
+
 export interface Entity {
   /** The table, the collection in events and in `/status`, e.g. `apis`. */
   readonly name: string
@@ -86,6 +95,7 @@ export interface Entity {
   /** A unique attribute that may stand for the id in a path, e.g. `username`. */
   readonly alias?: string
   readonly owner?: Owner
+  readonly collection?: OwnCollection
   /**
    * What to say when a constraint of the table, by its name, refuses a row: attribute → text. For rules over several
    * columns; those over one are named by it (store/constraints.ts).
@@ -93,7 +103,10 @@ export interface Entity {
   readonly constraints?: { readonly [constraint: string]: Readonly<Record<string, string>> }
   /** False for rows that no node caches (counters, codes): they have no trigger and make no events. Default true. */
   readonly logged?: boolean
-  /** A timestamp of rows that are not logged: any time after it the row is removed, by any node. */
+  /**
+   * When a row is over: any time after it is removed, by any node, and with an event if rows are logged. A timestamp; in
+   * the table of rows that are not logged, a `timestamptz`. A row without one stays.
+   */
   readonly expires?: string
   /** Of these attributes one must be set. */
   readonly atLeastOneOf?: readonly string[]
@@ -109,10 +122,10 @@ export interface Entity {
 /** Checks at start-up what the types can't: an entity that is wrong stops the program by name. */
 export function defineEntity<const E extends Entity>(entity: E): E {
   const problem = (text: string) => new TypeError(`entity ${entity.name}: ${text}`)
-  if (!/^[a-z_]+$/.test(entity.name)) throw problem('a name has lower-case letters and _ only')
+  if (!/^[a-z][a-z0-9_]*$/.test(entity.name))
+    throw problem('a name has lower-case letters, digits and _ only')
   const { fields, lookups, alias, owner, logged = true, expires, atLeastOneOf = [] } = entity
   if (logged && !('id' in fields)) throw problem('needs an attribute id')
-  if (logged && expires !== undefined) throw problem('rows that are logged do not expire')
   const named = [...lookups.flatMap((lookup) => lookup.by), alias, owner?.column, expires, ...atLeastOneOf]
   for (const column of named) {
     if (column !== undefined && !(column in fields)) throw problem(`${column} is not one of its attributes`)

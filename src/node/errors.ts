@@ -109,8 +109,12 @@ export class CountersAway extends TroopError {
 
 /** What a plugin asked for could not be written, or it is not known whether it was. */
 export class WriteFailed extends TroopError {
-  constructor(message: string) {
+  /** The code of what failed, if it has one. */
+  readonly reason: string | undefined
+
+  constructor(message: string, reason: string | undefined) {
     super('write-failed', message)
+    this.reason = reason
   }
 }
 

@@ -300,10 +300,11 @@ class Node implements RunningNode {
       countBatch: (asks) => this.#counters.count(asks),
       standstillMaxMs: config.workerTimeoutMs,
       apisCounted: config.apisMeasured,
-      updateRow: rowWriter({
+      rowWriter: rowWriter({
         store: this.#agent.store,
         entities: () => entitiesOf(this.#plugins),
-        publish: (written) => this.#agent.publish(written, 0),
+        publish: (written, waitMs) => this.#agent.publish(written, waitMs),
+        ackTimeoutMs: () => this.#config.cluster.ackTimeoutMs,
         logger: this.#surroundings.logger.scope('node'),
       }),
       setup: {

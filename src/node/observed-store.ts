@@ -31,5 +31,6 @@ export function observedStore(store: Store, observer: HeadObserver): Store {
     insert: (entity, row, actor) => observed(() => store.insert(entity, row, actor)),
     update: (entity, where, revise, actor) => observed(() => store.update(entity, where, revise, actor)),
     remove: (entity, where, agree, actor) => observed(() => store.remove(entity, where, agree, actor)),
+    exchange: (from, where, to, make, actor) => observed(() => store.exchange(from, where, to, make, actor)),
   }
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Database } from '../database/database.ts'
 import type { Entity } from '../entities/define.ts'
+import { isOver } from '../store/expiry.ts'
 
 export interface SweeperParts {
   readonly database: Database
@@ -21,6 +22,12 @@ const everyMs = 60_000
 
 /** Rows removed by one statement: it holds their locks for some ten milliseconds. */
 const rowsMax = 1000
+
+/** The same of rows that are logged: so many events are one transaction of the log, and one frame to each node. */
+const loggedMax = 100
+
+/** Events tell it as the one who removed them. */
+const actor = 'expiry'
 
 export class Sweeper {
   readonly #parts: SweeperParts
@@ -50,23 +57,25 @@ export class Sweeper {
 
   /** Removes what is over by now. @throws {DatastoreAway} {DatastoreError} */
   async sweep(): Promise<void> {
-    for (const { name, expires } of this.#parts.entities()) {
-      if (expires === undefined) continue
-      let removed = rowsMax
-      while (removed === rowsMax && !this.#stopping.signal.aborted)
-        removed = await this.#remove(name, expires)
+    for (const entity of this.#parts.entities()) {
+      if (entity.expires === undefined) continue
+      const most = entity.logged === false ? rowsMax : loggedMax
+      let removed = most
+      while (removed === most && !this.#stopping.signal.aborted) removed = await this.#remove(entity, most)
     }
   }
 
   /** Returns how many rows were removed. */
-  async #remove(name: string, expires: string): Promise<number> {
-    const table = sql.table(name)
+  async #remove(entity: Entity, most: number): Promise<number> {
+    const table = sql.table(entity.name)
     const query = sql`
       delete from ${table} where ctid = any (array(
-        select ctid from ${table} where ${sql.ref(expires)} < clock_timestamp()
-        limit ${rowsMax} for update skip locked
+        select ctid from ${table} where ${isOver(entity)} limit ${most} for update skip locked
       ))`
-    const { numAffectedRows } = await query.execute(this.#parts.database.primary)
-    return Number(numAffectedRows)
+    const { database } = this.#parts
+    if (entity.logged === false) return Number((await query.execute(database.primary)).numAffectedRows)
+    // The log's lock is held no longer than by any other write; nodes are notified as of any change.
+    const { value } = await database.transaction((trx) => query.execute(trx), { actor })
+    return Number(value.numAffectedRows)
   }
 }

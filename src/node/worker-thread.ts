@@ -12,6 +12,7 @@ import { type Whereabout, Whereabouts, whereaboutsBytes } from '../proxy/whereab
 import type { CountBatch } from './counters/batch.ts'
 import { serveCounting } from './counters/counting-link.ts'
 import { WorkerFailed } from './errors.ts'
+import type { RowWriter } from './row-writer.ts'
 import { stackOf } from './stack.ts'
 import type {
   Answer,
@@ -24,7 +25,7 @@ import type {
   WorkerSetup,
 } from './thread.ts'
 import type { Sight, Watched } from './watchdog.ts'
-import { serveWriting, type UpdateRow } from './writing-link.ts'
+import { serveWriting } from './writing-link.ts'
 
 export interface WorkerThreadOptions {
   readonly catalog: AgentCatalog
@@ -32,7 +33,7 @@ export interface WorkerThreadOptions {
   /** How it counts requests, for this node and for all of them. */
   readonly counting: Omit<CountingSetup, 'port'> & { readonly countBatch: CountBatch }
   /** Writes what its plugins ask for. */
-  readonly updateRow: UpdateRow
+  readonly rowWriter: RowWriter
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -66,7 +67,7 @@ export class WorkerThread implements Watched {
   #listens = false
 
   constructor(options: WorkerThreadOptions) {
-    const { catalog, setup, updateRow, logger } = options
+    const { catalog, setup, rowWriter, logger } = options
     const { countBatch, ...shared } = options.counting
     this.#options = options
     const { agent, worker } = openLink()
@@ -76,7 +77,7 @@ export class WorkerThread implements Watched {
     this.#whereabouts = new Whereabouts(whereabouts)
     this.#beats = new Histogram(loopDelayBoundsMs, new Float64Array(setup.counts.loopDelay))
     const writing = new MessageChannel()
-    serveWriting(writing.port1, updateRow)
+    serveWriting(writing.port1, rowWriter)
     const workerData: WorkerSetup = {
       ...setup,
       catalog: worker,

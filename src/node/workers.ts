@@ -16,10 +16,10 @@ import type { CountBatch } from './counters/batch.ts'
 import { localCountersBuffer, releaseLocks } from './counters/local-counters.ts'
 import type { Surroundings } from './datastore.ts'
 import { WorkerFailed } from './errors.ts'
+import type { RowWriter } from './row-writer.ts'
 import type { ProxyAddresses, ProxySetup, WorkerCounts, WorkerSetup } from './thread.ts'
 import { type StoodStill, Watchdog } from './watchdog.ts'
 import { WorkerThread } from './worker-thread.ts'
-import type { UpdateRow } from './writing-link.ts'
 
 export interface WorkersOptions {
   readonly count: number
@@ -36,7 +36,7 @@ export interface WorkersOptions {
   /** For how long one may stand still before it is replaced; 0 for ever. */
   readonly standstillMaxMs: number
   /** Writes what plugins ask for. */
-  readonly updateRow: UpdateRow
+  readonly rowWriter: RowWriter
   readonly surroundings: Surroundings
 }
 
@@ -214,14 +214,14 @@ export class Workers {
   }
 
   #spawn(seat: Seat): WorkerThread {
-    const { catalog, countBatch, updateRow, setup, surroundings } = this.#options
+    const { catalog, countBatch, rowWriter, setup, surroundings } = this.#options
     const { clock, logger } = surroundings
     const { counts, number: owner } = seat
     const thread = new WorkerThread({
       catalog,
       setup: { ...setup, counts, apiPlaces: this.#apiPlaces, proxy: this.#proxy },
       counting: { buffer: this.#localCounters, owner, countBatch },
-      updateRow,
+      rowWriter,
       clock,
       logger,
     })

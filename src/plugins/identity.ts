@@ -36,7 +36,8 @@ function identify(request: PluginRequest, consumer: Row, credential: Row): void 
   tell(request.headers, 'X-Credential-Username', credential.username)
 }
 
-function tell(headers: PluginHeaders, name: string, value: unknown): void {
+/** Sets a header for the upstream; what is no text has none. */
+export function tell(headers: PluginHeaders, name: string, value: unknown): void {
   if (typeof value === 'string') headers.set(name, headerValue(value))
   else headers.remove(name)
 }

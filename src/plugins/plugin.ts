@@ -38,17 +38,40 @@ export interface PluginHost {
   readonly writer: Writer
 }
 
-/** Writes what a plugin stores. */
+/**
+ * Writes what a plugin stores: rows of its own entities, values as they are given, unchecked. What an event tells counts
+ * at once; see each for whether other nodes are waited for.
+ *
+ * All throw `write-failed` when it could not be written, or it is not known whether it was; `reason` is the code of what
+ * failed. Left to pass by `access` it becomes a 503.
+ */
 export interface Writer {
   /**
-   * Changes the row of one of the plugin's own entities that has all of `where`, if there is one. Values are stored as
-   * they are given, unchecked. Other nodes learn of it as of any change, and are not waited for.
+   * Changes the row that has all of `where`, if there is one. Other nodes learn of it as of any change, and are not
+   * waited for.
    *
    * @returns  whether there was one
-   * @throws when it could not be written, or it is not known whether it was
    */
-  update(entity: Entity, where: Readonly<Record<string, string>>, values: Row): Promise<boolean>
+  update(entity: Entity, where: Where, values: Row): Promise<boolean>
+  /**
+   * Makes a row. Where rows are logged all nodes have it when this resolves, as when a write of the Admin API returns:
+   * those that can't be reached in time (`cluster.ack_timeout`) get it later.
+   *
+   * @returns  the row, the table's defaults filled in
+   */
+  insert(entity: Entity, values: Row): Promise<Row>
+  /**
+   * Gives the row of `from` that has all of `where` for one of `to`: of several who ask for it at once, on whatever
+   * nodes, one gets it. One that is over (`Entity.expires`) is none. The new row has `values`, and of the old one what
+   * both entities have, but not `id` and `created_at`. Other nodes are waited for as by `insert`.
+   *
+   * @returns  the new row, or null where there was none to give
+   */
+  exchange(from: Entity, where: Where, to: Entity, values: Row): Promise<Row | null>
 }
+
+/** Columns with their values, which one row at the most has; null asks for unset. */
+export type Where = Readonly<Record<string, string | null>>
 
 /** Counts of requests in the windows of the calendar (base/calendar.ts). */
 export interface Counters {

@@ -21,6 +21,7 @@ import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
 import { loggly } from './loggly/loggly.ts'
 import { addressOf, forgetRequired, offerModules } from './module-addresses.ts'
+import { oauth2 } from './oauth2/oauth2.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting/request-size-limiting.ts'
@@ -41,6 +42,7 @@ export const shippedPlugins: readonly Plugin[] = [
   botDetection,
   correlationId,
   cors,
+  oauth2,
   tcpLog,
   fileLog,
   httpLog,

@@ -201,6 +201,8 @@ export class BodyRefused extends Refusal {
 export function resolutionFailed(error: unknown): Answer {
   if (error instanceof PositionNotReached) return comeAgain(`X-Troop-Min-Position: ${error.message} yet`)
   if (error instanceof NotFresh) return comeAgain('This node cannot tell whether what it knows is up to date')
+  if (codeOf(error) === 'write-failed')
+    return comeAgain('What this request changes cannot be written for now')
   if (codeOf(error) !== 'unknown') return { status: 500, body: { message: texts[500] } }
   return comeAgain('The datastore cannot be asked, and what this request needs is not known without it')
 }

@@ -156,6 +156,12 @@ export class Resolver {
       repeats.say('unknown', (keptBack) =>
         logger.warn('requests answered 503: the datastore cannot be asked', { ...fields, keptBack }),
       )
+    } else if (codeOf(error) === 'write-failed') {
+      repeats.say(`write ${plugin}`, (keptBack) =>
+        logger.warn('requests answered 503: what a plugin writes could not be written', {
+          ...{ ...fields, plugin, keptBack },
+        }),
+      )
     } else if (plugin !== undefined) {
       repeats.say(`access ${plugin}`, (keptBack) =>
         logger.error('a plugin failed, the request was answered 500', { ...fields, plugin, keptBack }),

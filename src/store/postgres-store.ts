@@ -8,6 +8,7 @@ import type { Database } from '../database/database.ts'
 import type { Tables } from '../database/tables.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 import { violationOf } from './constraints.ts'
+import { isOver } from './expiry.ts'
 import { readPageStamped, readStamped } from './stamped.ts'
 import type { Filter, KeyPage, Listing, PageRequest, Store, Written } from './store.ts'
 
@@ -91,18 +92,7 @@ export class PostgresStore implements Store {
   }
 
   insert(entity: Entity, row: Row, actor: string | null): Promise<Written> {
-    const columns = columnsOf(entity).filter((column) => row[column] !== undefined)
-    const names = sql.join(columns.map((column) => sql.ref(column)))
-    const table = sql.table(entity.name)
-    const values = columns.length
-      ? sql`(${names}) select ${names} from ${record(entity, row)}`
-      : sql`default values`
-    return this.#write('create', actor, async (trx) => {
-      const query = sql<{ image: Row }>`
-        insert into ${table} as entity ${values} returning to_jsonb(entity) as image`
-      const { rows } = await naming(entity, row, query.execute(trx))
-      return rows[0]?.image ?? null
-    }) as Promise<Written>
+    return this.#write('create', actor, (trx) => insertRow(trx, entity, row)) as Promise<Written>
   }
 
   update(
@@ -140,6 +130,26 @@ export class PostgresStore implements Store {
     })
   }
 
+  exchange(
+    from: Entity,
+    where: Filter,
+    to: Entity,
+    make: (taken: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null> {
+    return this.#write('create', actor, async (trx) => {
+      // No read before it: who deletes the row has it, and whoever waits for its lock finds it gone.
+      const query = sql<{ image: Row }>`
+        delete from ${sql.table(from.name)} entity
+        where ${matching(where)} and (${isOver(from, 'entity')}) is not true
+        returning to_jsonb(entity) as image`
+      const { rows } = await query.execute(trx)
+      const [taken, ...others] = rows
+      assert(others.length === 0, `${from.name}: several rows would be exchanged for one`)
+      return taken ? insertRow(trx, to, make(taken.image)) : null
+    })
+  }
+
   async #write(
     operation: Written['operation'],
     actor: string | null,
@@ -155,6 +165,18 @@ const lasting = ['id', 'created_at']
 
 function columnsOf(entity: Entity): string[] {
   return Object.keys(entity.fields)
+}
+
+async function insertRow(trx: Kysely<Tables>, entity: Entity, row: Row): Promise<Row | null> {
+  const columns = columnsOf(entity).filter((column) => row[column] !== undefined)
+  const names = sql.join(columns.map((column) => sql.ref(column)))
+  const values = columns.length
+    ? sql`(${names}) select ${names} from ${record(entity, row)}`
+    : sql`default values`
+  const query = sql<{ image: Row }>`
+    insert into ${sql.table(entity.name)} as entity ${values} returning to_jsonb(entity) as image`
+  const { rows } = await naming(entity, row, query.execute(trx))
+  return rows[0]?.image ?? null
 }
 
 function selectOne(entity: Entity, where: Filter): RawBuilder<{ image: Row }> {

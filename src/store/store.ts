@@ -102,4 +102,16 @@ export interface Store extends StampedReader {
     agree: (current: Row) => void,
     actor: string | null,
   ): Promise<Written | null>
+  /**
+   * Deletes the one row of `from` that matches and is not over, and inserts what `make` makes of it into `to`, in one
+   * transaction: of several who ask for the same row at once one gets it. Null when no row matches. What `make` throws
+   * undoes all.
+   */
+  exchange(
+    from: Entity,
+    where: Filter,
+    to: Entity,
+    make: (taken: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null>
 }

@@ -32,7 +32,7 @@ export interface DataPlaneOptions {
   readonly fastLane?: boolean | undefined
   /** With which plugins count requests. Default: in this process. */
   readonly counting?: Counters | undefined
-  /** With which plugins write; by default no row is found. */
+  /** With which plugins write. Default: by none, since there is nowhere to write to. */
   readonly writer?: Writer | undefined
   /** Of a listener for TLS; without it there is none. */
   readonly tls?: TlsOptions | undefined
@@ -71,7 +71,7 @@ export class DataPlane {
         clock: pluginClock,
         random: systemRandom,
         counters: options.counting ?? countersOf(pluginClock, logger),
-        writer: options.writer ?? { update: async () => false },
+        writer: options.writer ?? noWriter,
       },
       outbound: this.outbound,
       trustedIps: options.trustedIps ?? [],
@@ -134,6 +134,15 @@ export class DataPlane {
       },
     })
   }
+}
+
+/** Finds no row, and makes none. */
+export const noWriter: Writer = {
+  update: async () => false,
+  insert: async () => {
+    throw new Error('there is nothing to write to')
+  },
+  exchange: async () => null,
 }
 
 /** Those of a node that is alone: what all nodes count together, it counts. */

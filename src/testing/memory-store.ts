@@ -142,6 +142,26 @@ export class MemoryStore implements Store {
     return this.#written('delete', current, actor)
   }
 
+  async exchange(
+    from: Entity,
+    where: Filter,
+    to: Entity,
+    make: (taken: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null> {
+    const taken = this.#matching(from, where).find((row) => !this.#isOver(from, row))
+    if (!taken) return null
+    const written = await this.insert(to, make(taken), actor)
+    this.#drop(from, taken)
+    return written
+  }
+
+  /** The time after which a row is none is a number of ms, or one that Postgres shows as text. */
+  #isOver({ expires }: Entity, row: Row): boolean {
+    const end = expires === undefined ? null : (row[expires] ?? null)
+    return end !== null && new Date(end as number | string).getTime() <= this.#clock.now()
+  }
+
   #matching(entity: Entity, where: Filter): Row[] {
     if (this.failure) throw this.failure
     const wanted = Object.entries(where)

@@ -8,7 +8,7 @@ import { EventStreams } from '../admin/event-streams.ts'
 import type { Json, JsonObject, Row } from '../base/json.ts'
 import { Resources } from '../base/resources.ts'
 import { coreEntities } from '../entities/entities.ts'
-import { rowWriter } from '../node/row-writer.ts'
+import { byEntity, rowWriter } from '../node/row-writer.ts'
 import type { LogRecord, Plugin } from '../plugins/plugin.ts'
 import { joinPlugins } from '../plugins/plugins.ts'
 import { BenchClock } from './bench-clock.ts'
@@ -82,11 +82,15 @@ export class Bench {
         if (logged) this.#spread(name, old, next)
       },
     })
-    const write = rowWriter({ store: this.#store, entities: () => entities, publish: async () => {}, logger })
+    const writer = rowWriter({
+      ...{ store: this.#store, entities: () => entities, logger },
+      // What the store has, the catalog has.
+      ...{ publish: async () => {}, ackTimeoutMs: () => 0 },
+    })
     this.#plane = new DataPlane({
       ...options,
       ...{ plugins: this.#plugins, logger, pluginClock: this.clock },
-      writer: { update: (entity, where, values) => write(entity.name, where, values) },
+      writer: byEntity(writer),
     })
     const admin = { ...loneAdmin, store: this.#store, plugins: this.#plugins, logger, clock: this.clock }
     this.#admin = createServer(createAdmin({ ...admin, streams: new EventStreams(admin) }).callback())

@@ -17,7 +17,7 @@ interface Kind {
   readonly name: string
   readonly secret: string
   /** What must be given. */
-  readonly required?: string
+  readonly required?: readonly string[]
   readonly body: JsonObject
   /** Attributes of a new one besides those that were given. */
   readonly defaults: JsonObject
@@ -33,15 +33,24 @@ const kinds: readonly Kind[] = [
   },
   {
     ...{ path: 'hmac-auth', entity: 'hmacauth_credentials', name: 'username', secret: 'secret' },
-    ...{ wrongId: 'message', required: 'username' },
+    ...{ wrongId: 'message', required: ['username'] },
     body: { username: 'bobs', secret: 'sesame' },
     defaults: { secret: 'sesame' },
   },
   {
     ...{ path: 'basic-auth', entity: 'basicauth_credentials', name: 'username', secret: 'password' },
-    ...{ wrongId: 'id', required: 'username' },
+    ...{ wrongId: 'id', required: ['username'] },
     body: { username: 'bobs', password: 'sesame' },
     defaults: {},
+  },
+  {
+    ...{ path: 'oauth2', entity: 'oauth2_credentials', name: 'client_id', secret: 'client_secret' },
+    ...{ wrongId: 'message', required: ['name', 'redirect_uri'] },
+    body: {
+      ...{ client_id: 'bobs', client_secret: 'sesame', name: 'an app' },
+      redirect_uri: ['http://google.com/'],
+    },
+    defaults: { name: 'an app', redirect_uri: ['http://google.com/'] },
   },
 ]
 
@@ -74,7 +83,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
     }
 
     for (const encoding of encodings) {
-      it(`makes by POST and by PUT, from ${encoding} bodies [contract 192, 194, 195, 234, 235, 252, 253]`, async () => {
+      it(`makes by POST and by PUT, from ${encoding} bodies [contract 192, 194, 195, 234, 235, 252, 253, 326, 327]`, async () => {
         for (const method of ['POST', 'PUT']) {
           const made = await sendAs(admin, encoding)(method, collection, body)
           expect(made.status, made.text).to.equal(201)
@@ -82,7 +91,8 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
           expect(rest).to.deep.include({ ...defaults, [name]: body[name], consumer_id: id })
           await admin.delete(collection + own)
           const empty = await sendAs(admin, encoding)(method, collection, {})
-          if (required) expect(told(empty)).to.deep.equal([400, { [required]: `${required} is required` }])
+          const missing = required?.map((attribute) => [attribute, `${attribute} is required`])
+          if (missing) expect(told(empty)).to.deep.equal([400, Object.fromEntries(missing)])
           else expect(empty.status).to.equal(201)
         }
       })
@@ -106,7 +116,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       expect(told(reply)).to.deep.equal([409, { [name]: `already exists with value '${body[name]}'` }])
     })
 
-    it('lists those of the consumer, and reads each [contract 196, 236, 254]', async () => {
+    it('lists those of the consumer, and reads each [contract 196, 236, 254, 329]', async () => {
       const one = await make()
       const two = await make({ ...body, [name]: 'two', [secret]: 'another' })
       await admin.json('POST', `/consumers/alice/${path}`, { ...body, [name]: 'other', [secret]: 'x' })
@@ -117,7 +127,7 @@ for (const { path, entity, name, secret, required, body, defaults, wrongId } of 
       for (const row of [one, two]) expect((await admin.get(collection + row.id)).body).to.deep.equal(row)
     })
 
-    it('deletes once, by an id that is one [contract 198, 237, 255]', async () => {
+    it('deletes once, by an id that is one [contract 198, 237, 255, 330]', async () => {
       const made = await make()
       const malformed = await admin.delete(`${collection}blah`)
       expect(told(malformed)).to.deep.equal([400, { [wrongId]: 'blah is not a valid uuid' }])

@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import type { Writer } from '../../src/plugins/plugin.ts'
+import { noWriter } from '../../src/testing/data-plane.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { basic, cheapHash, oldHash } from '../support/passwords.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
@@ -21,6 +22,7 @@ describe('basic-auth', () => {
 
   /** Writes into the catalog, as the log would have it. */
   const writer: Writer = {
+    ...noWriter,
     async update(entity, where, values) {
       if (where.id !== row.id || where.password !== row.password) return false
       row = { ...row, ...values }

@@ -8,11 +8,11 @@ import type { LogFields } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { fileLog } from '../../src/plugins/file-log/file-log.ts'
 import type { Phases } from '../../src/plugins/plugin.ts'
+import { noWriter } from '../../src/testing/data-plane.ts'
 import { testCounters } from '../support/counters.ts'
 import { collect, TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
 import { Upstream } from '../support/upstream.ts'
-import { noWriter } from '../support/writer.ts'
 
 describe('file-log', () => {
   let directory: string

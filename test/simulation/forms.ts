@@ -154,6 +154,24 @@ export class SimulatedStore implements Store {
     })
   }
 
+  exchange(
+    from: Entity,
+    where: Filter,
+    to: Entity,
+    make: (taken: Row) => Row,
+    actor: string | null,
+  ): Promise<Written | null> {
+    return this.#changeRow(from, where, (taken) => {
+      const given = make(taken)
+      return (datastore) =>
+        writtenBy(datastore, 'create', actor, (changes) => {
+          changes.remove(from.name, taken)
+          const made = { id: datastore.uuid(), created_at: Math.floor(datastore.now() / 1000) * 1000 }
+          return changes.insert(to, given, made)
+        })
+    })
+  }
+
   /** A whole table is locked: whoever deletes a row's parent in between is kept out as well as one who has the row. */
   #changeRow(
     entity: Entity,

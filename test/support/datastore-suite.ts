@@ -135,6 +135,42 @@ export function datastoreSuite(form: string, makeWorld: () => Promise<DatastoreW
       expect((await done(one.store.read(consumer, { id: row.id as string })))?.username).to.equal('4')
     })
 
+    it('exchanges a row for another in one transaction, for one of those who ask at once', async () => {
+      const { row } = await named('owner')
+      const given = { consumer_id: row.id as string, key: 'old' }
+      const { row: old } = await done(one.store.insert(credential, given, null))
+      const exchange = (by: AgentDatastore, key: string) =>
+        by.store.exchange(
+          credential,
+          { key: 'old' },
+          credential,
+          ({ consumer_id }) => ({ consumer_id: consumer_id as string, key }),
+          'somebody',
+        )
+      const got = await done(Promise.all([one, other, one, other].map((by, i) => exchange(by, `new-${i}`))))
+      const [made, ...others] = got.filter((written) => written !== null)
+      expect(others).to.deep.equal([])
+      expect(made).to.deep.include({ operation: 'create' })
+      expect(made?.row).to.include({ consumer_id: row.id })
+      expect(made?.row.id).to.not.equal(old.id)
+      expect((await done(other.store.scan(credential))).value).to.deep.equal([made?.row])
+      const last = transactionsOf(await written()).at(-1) as LogEvent[]
+      expect(last.map(parseChange).map(({ operation, actor }) => `${operation} by ${actor}`)).to.deep.equal([
+        'delete by somebody',
+        'create by somebody',
+      ])
+      expect(made?.stamp.position).to.equal(last.at(-1)?.position)
+    })
+
+    it('exchanges nothing when what would be made is refused', async () => {
+      const { row } = await named('owner')
+      await done(one.store.insert(credential, { consumer_id: row.id as string, key: 'old' }, null))
+      const nobody = { consumer_id: '00000000-0000-4000-8000-000000000000', key: 'new' }
+      const exchange = one.store.exchange(credential, { key: 'old' }, credential, () => nobody, null)
+      expect(await thrown(exchange)).to.equal('does-not-exist')
+      expect((await done(other.store.scan(credential))).value.map(({ key }) => key)).to.deep.equal(['old'])
+    })
+
     it('refuses what its constraints forbid, and makes no event of it', async () => {
       await named('taken')
       expect(await thrown(one.store.insert(consumer, { username: 'taken' }, null))).to.equal('already-exists')

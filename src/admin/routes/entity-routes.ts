@@ -144,6 +144,33 @@ export function entityRoutes({ store, crud }: RouteTools, about: EntityRoutes): 
   ]
 }
 
+/** The collection of all rows of an entity that has one, whoever owns them. */
+export function collectionRoutes(tools: RouteTools, entity: Entity): readonly Route[] {
+  if (!entity.collection) return []
+  const { listOnly = false, wrongId } = entity.collection
+  const path = `/${entity.collection.path}`
+  const routes = entityRoutes(tools, { path, entity, wrongId })
+  if (listOnly) return routes.filter((route) => route.method === 'get' && route.path === path)
+  const item = `${path}/:id`
+  const replace: Route = {
+    method: 'put',
+    path: item,
+    summary: `Replaces one of the ${entity.name}, or adds it`,
+    parameters: [pathParameter('id', `id of one of the ${entity.name}`), ifMatch],
+    body: bodyOf(entity, 'new'),
+    answers: {
+      200: written(entity, 'The row that took the place of another'),
+      201: written(entity, 'The new row'),
+      ...writing,
+      ...pointless,
+      ...mismatch,
+    },
+    // The path has all of the key.
+    handle: (ctx) => tools.crud.put(ctx, { entity, scope: whereId(ctx.params.id ?? '', wrongId) }, []),
+  }
+  return [...routes, replace]
+}
+
 const away = {
   503: 'The datastore is away or busy: nothing was changed, or the text says that the outcome is not known',
 }

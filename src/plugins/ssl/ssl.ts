@@ -4,7 +4,8 @@ import { createSecureContext } from 'node:tls'
 import { codeOf } from '../../base/errors.ts'
 import type { Json, JsonObject } from '../../base/json.ts'
 import type { Field, FieldVerdict } from '../../entities/define.ts'
-import { definePlugin, type KeyPair, type PluginAnswer, type PluginRequest } from '../plugin.ts'
+import { cameByHttps } from '../forwarded-proto.ts'
+import { definePlugin, type KeyPair, type PluginAnswer } from '../plugin.ts'
 
 /** What 0.8 computed and showed. A configuration that comes from there has it; nothing reads it, so it is not kept. */
 const computedBefore: Field = {
@@ -64,12 +65,6 @@ const useHttps: PluginAnswer = {
   status: 426,
   body: { message: 'Please use HTTPS protocol' },
   headers: { Connection: 'close, Upgrade', Upgrade: 'TLS/1.0, HTTP/1.1' },
-}
-
-/** What whoever ended TLS before us says. Of several words at least one is somebody else's. */
-function cameByHttps({ headers }: PluginRequest): boolean {
-  const [proto, ...others] = headers.all('x-forwarded-proto')
-  return others.length === 0 && proto?.toLowerCase() === 'https'
 }
 
 function checkCertificate(value: Json): FieldVerdict {

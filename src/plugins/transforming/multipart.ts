@@ -35,6 +35,11 @@ export class Multipart implements Editable {
     return new Multipart(boundary, (pieces[0] as string).slice(2), parts, epilogue)
   }
 
+  /** The contents of the parts that have the name, as text. */
+  values(name: string): string[] {
+    return this.#parts.filter((part) => part.name === name).map(({ source }) => contentOf(source))
+  }
+
   has(name: string): boolean {
     return this.#parts.some((part) => part.name === name)
   }
@@ -88,6 +93,12 @@ function nameOf(source: string): string | undefined {
   const [, quoted, plain] = /;\s*name=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^;\s"]+))/i.exec(line) ?? []
   const name = quoted?.replaceAll(/\\(["\\])/g, '$1') ?? plain
   return name === undefined ? undefined : unescaped(Buffer.from(name, 'latin1').toString('utf8'))
+}
+
+/** After the empty line that ends the head. */
+function contentOf(source: string): string {
+  const end = source.indexOf('\r\n\r\n')
+  return end < 0 ? '' : Buffer.from(source.slice(end + 4), 'latin1').toString('utf8')
 }
 
 /** As browsers write names (https://html.spec.whatwg.org/#multipart-form-data). */

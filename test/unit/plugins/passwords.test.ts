@@ -12,6 +12,7 @@ import {
 } from '../../../src/plugins/basic-auth/password-hash.ts'
 import { Passwords } from '../../../src/plugins/basic-auth/passwords.ts'
 import { Refusal, type Writer } from '../../../src/plugins/plugin.ts'
+import { noWriter } from '../../../src/testing/data-plane.ts'
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
@@ -89,6 +90,7 @@ describe('passwords', () => {
     updates = []
     fails = false
     const writer: Writer = {
+      ...noWriter,
       async update(...update) {
         updates.push(update)
         if (fails) throw new Error('away')

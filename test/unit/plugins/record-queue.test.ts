@@ -3,10 +3,10 @@ import { expect } from 'chai'
 import type { LogFields } from '../../../src/base/logger.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { type Carrier, NotSent, RecordQueue } from '../../../src/plugins/record-queue.ts'
+import { noWriter } from '../../../src/testing/data-plane.ts'
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
-import { noWriter } from '../../support/writer.ts'
 
 interface ScriptedOptions {
   readonly lanes?: number

@@ -50,6 +50,11 @@ describe('error answers', () => {
     )
   })
 
+  it('what a plugin could not write is 503', () => {
+    const { status, headers } = resolutionFailed(Object.assign(new Error('away'), { code: 'write-failed' }))
+    expect([status, headers]).deep.equal([503, { 'Retry-After': '1' }])
+  })
+
   it('what is not known is 503 with a reason and without the key; what broke is 500', () => {
     const unknown = resolutionFailed(new Unknown('keyauth_credentials:secret'))
     expect(unknown.status).equal(503)
