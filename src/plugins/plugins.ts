@@ -18,6 +18,7 @@ import { httpLog } from './http-log/http-log.ts'
 import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
+import { ldapAuth } from './ldap-auth/ldap-auth.ts'
 import { loggly } from './loggly/loggly.ts'
 import type { Plugin } from './plugin.ts'
 import { rateLimiting } from './rate-limiting/rate-limiting.ts'
@@ -55,6 +56,7 @@ export const shippedPlugins: readonly Plugin[] = [
   syslog,
   loggly,
   runscope,
+  ldapAuth,
   galileo,
   requestTransformer,
   responseRatelimiting,
