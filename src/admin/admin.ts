@@ -68,7 +68,7 @@ function routesOf(options: AdminOptions): readonly Route[] {
   const routes = [
     ...informationRoutes(tools, options, plugins, entities),
     ...apiRoutes(tools, shapes),
-    ...consumerRoutes(tools, pluginEntities),
+    ...consumerRoutes(tools, plugins, shapes),
     ...pluginRoutes(tools, plugins, shapes),
     ...cacheRoutes(options.cache),
     ...clusterRoutes(options.cluster),

@@ -12,6 +12,9 @@ export interface Question {
   readonly minPosition: number | undefined
 }
 
+/** Whom all requests come from. */
+export const clientAddress = '10.9.9.9'
+
 /** Upstreams that answer at once, with where they are and as whom they were asked. */
 export const upstreams: Outbound = {
   send({ host, headers }, receiver) {
@@ -48,7 +51,7 @@ export function sendTo(
   gateway.handle(
     {
       ...{ method: 'GET', target: path, httpVersion: '1.1', rawHeaders, body: null, trailers: () => [] },
-      ...{ remoteAddress: '10.9.9.9', localPort: 8000, encrypted: false, upgrade: null, receivedAt },
+      ...{ remoteAddress: clientAddress, localPort: 8000, encrypted: false, upgrade: null, receivedAt },
     },
     reply,
   )
