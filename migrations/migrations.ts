@@ -4,6 +4,7 @@ import * as log from './0001_log.ts'
 import * as entities from './0002_entities.ts'
 import * as nodes from './0003_nodes.ts'
 import * as freshness from './0004_freshness.ts'
+import * as globalPlugins from './0005_global_plugins.ts'
 
 /** By name; the names' order is the order in which they run, so a new one sorts last. */
 export const coreMigrations: Readonly<Record<string, Migration>> = {
@@ -11,4 +12,5 @@ export const coreMigrations: Readonly<Record<string, Migration>> = {
   '0002_entities': entities,
   '0003_nodes': nodes,
   '0004_freshness': freshness,
+  '0005_global_plugins': globalPlugins,
 }

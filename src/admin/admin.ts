@@ -69,7 +69,7 @@ function routesOf(options: AdminOptions): readonly Route[] {
   const routes = [
     ...informationRoutes(tools, options, plugins, entities),
     ...apiRoutes(tools, shapes),
-    ...consumerRoutes(tools, pluginEntities),
+    ...consumerRoutes(tools, plugins, shapes),
     ...pluginEntities.flatMap((entity) => collectionRoutes(tools, entity)),
     ...pluginRoutes(tools, plugins, shapes),
     ...cacheRoutes(options.cache),

@@ -41,7 +41,7 @@ export function bodyOf(entity: Entity, purpose: 'new' | 'change', rule?: Schema)
 
 /** The attribute that some path decides, and that is to be asked for where none does. */
 export function decidedBy(entity: Entity): string {
-  return entity === plugin ? 'api_id' : (entity.owner?.column ?? '')
+  return entity.owner?.column ?? ''
 }
 
 /** A configuration of each plugin: its own table in the place of `config`, its own name in that of any. */

@@ -75,6 +75,8 @@ export class Cache<T> {
   /** Keys of entries without a value, the oldest first. */
   readonly #absent = new Set<string>()
   #absentBytes = 0
+  /** The keys of each prefix for which all were replaced at once before. */
+  readonly #families = new Map<string, Set<string>>()
   #epoch = 1
   /** Entries below the epoch. */
   #purged = 0
@@ -195,6 +197,12 @@ export class Cache<T> {
     this.#evict()
   }
 
+  /** As `replace`, for all keys that start with `prefix`. Costs a full scan the first time: from then on they are known. */
+  replaceAll(prefix: string, revise: (value: T | null) => T | null, position: Position): void {
+    this.floors.raiseAll(position, prefix)
+    for (const key of [...this.#familyAt(prefix)]) this.replace(key, revise, position)
+  }
+
   /** Removes the entry whatever its position: somebody asked for it, no event did. */
   forget(key: string): void {
     this.#remove(key, this.#lru.peek(key))
@@ -217,12 +225,21 @@ export class Cache<T> {
     this.floors.discardAll()
   }
 
+  #familyAt(prefix: string): ReadonlySet<string> {
+    const known = this.#families.get(prefix)
+    if (known) return known
+    const keys = new Set(this.keys().filter((key) => key.startsWith(prefix)))
+    this.#families.set(prefix, keys)
+    return keys
+  }
+
   #clearHeld(): void {
     this.#counts.clear('bytes')
     this.#counts.clear('entries')
     this.#absent.clear()
     this.#absentBytes = 0
     this.#purged = 0
+    this.#families.clear()
   }
 
   /**
@@ -257,6 +274,11 @@ export class Cache<T> {
     this.#counts.add('bytes', sign * bytes)
     this.#counts.add('entries', sign)
     if (epoch < this.#epoch) this.#purged += sign
+    for (const [prefix, keys] of this.#families) {
+      if (!key.startsWith(prefix)) continue
+      if (sign > 0) keys.add(key)
+      else keys.delete(key)
+    }
     if (value !== null) return
     this.#absentBytes += sign * bytes
     if (sign > 0) this.#absent.add(key)

@@ -17,7 +17,7 @@ import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
 import { type Applied, type FilterCounts, type FilterOptions, FilterProjection } from './filter-projection.ts'
 import { type Holder, Holdings } from './holdings.ts'
 import type { SharedFilter } from './key-filter.ts'
-import { cacheKey, canExist, type KeyValues, keyOfRow } from './keys.ts'
+import { cacheKey, canExist, isUnder, type KeyValues } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
 import { differences, type Patch, patched } from './patches.ts'
 import { hurryGapMs } from './waiting-list.ts'
@@ -270,7 +270,7 @@ export class AgentCatalog implements Subscriber {
     const plugin = parsePluginKey(key)
     const value = this.#cache.peek(plugin?.key ?? key)?.value
     if (!plugin) return value ?? undefined
-    return value == null ? undefined : viewOfPlugins(value as readonly Row[], plugin.name)
+    return value == null ? undefined : viewOfPlugins(value as readonly Row[], plugin)
   }
 
   /** Drops one entry here and in every worker. */
@@ -593,7 +593,7 @@ export class AgentCatalog implements Subscriber {
 
   /** Rows that spell another key than was asked for are left out: no event would ever name this one for them. */
   #valueOf(key: string, lookup: Lookup, rows: readonly Row[]): Cached | null {
-    const own = rows.filter((row) => keyOfRow(lookup, row) === key)
+    const own = rows.filter((row) => isUnder(key, lookup, row))
     if (lookup.many) return own
     if (own.length > 1)
       throw new TypeError(`${lookup.prefix}: ${own.length} rows have one key, which must be unique`)

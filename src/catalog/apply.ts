@@ -5,7 +5,7 @@ import type { Position } from '../base/stamp.ts'
 import type { Cache } from '../cache/cache.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 import type { Change } from '../event-log/event.ts'
-import { keyOfRow } from './keys.ts'
+import { isEverywhere, keyOfRow } from './keys.ts'
 
 /** What is cached under a key: the row of a `one` lookup, or the list of a `many` lookup. */
 export type Cached = Row | readonly Row[]
@@ -22,6 +22,14 @@ export type Operation =
   | { readonly kind: 'include'; readonly key: string; readonly position: Position; readonly row: Row }
   /** No row with this id is in the list. */
   | { readonly kind: 'exclude'; readonly key: string; readonly position: Position; readonly id: string }
+  /** As `include` and `exclude`, for every key of the prefix. */
+  | { readonly kind: 'include-all'; readonly prefix: string; readonly position: Position; readonly row: Row }
+  | {
+      readonly kind: 'exclude-all'
+      readonly prefix: string
+      readonly position: Position
+      readonly id: string
+    }
 
 /** The steps of one event, in order. */
 export function operationsOf(change: Change, position: Position, entity: Entity): readonly Operation[] {
@@ -52,6 +60,12 @@ export function perform(operation: Operation, cache: Cache<Cached>): void {
       break
     case 'exclude':
       cache.replace(operation.key, (rows) => excluding(listOf(rows), operation.id), position)
+      break
+    case 'include-all':
+      cache.replaceAll(operation.prefix, (rows) => including(listOf(rows), operation.row), position)
+      break
+    case 'exclude-all':
+      cache.replaceAll(operation.prefix, (rows) => excluding(listOf(rows), operation.id), position)
       break
   }
 }
@@ -86,16 +100,24 @@ function patchOne(change: Change, position: Position, lookup: Lookup): Operation
   return operations
 }
 
+/**
+ * An event changes an entry once, so where a row comes into one list and leaves all, or the other way round, what is
+ * done to the one goes before, or is part of what is done to all.
+ */
 function patchList(change: Change, position: Position, lookup: Lookup): Operation[] {
-  const before = change.old && keyOfRow(lookup, change.old)
-  const after = change.new && keyOfRow(lookup, change.new)
+  const { old, new: row } = change
+  const before = old && keyOfRow(lookup, old)
+  const after = row && keyOfRow(lookup, row)
+  const wasEverywhere = old !== null && isEverywhere(lookup, old)
+  const all = { prefix: `${lookup.prefix}:`, position }
+  if (row && isEverywhere(lookup, row)) return [{ kind: 'include-all', ...all, row }]
+
   const operations: Operation[] = []
-  if (before !== null && before !== after && change.old !== null) {
-    operations.push({ kind: 'exclude', key: before, position, id: idOf(change.old) })
+  if (old && before !== null && before !== after && !wasEverywhere) {
+    operations.push({ kind: 'exclude', key: before, position, id: idOf(old) })
   }
-  if (after !== null && change.new !== null) {
-    operations.push({ kind: 'include', key: after, position, row: change.new })
-  }
+  if (row && after !== null) operations.push({ kind: 'include', key: after, position, row })
+  if (wasEverywhere) operations.push({ kind: 'exclude-all', ...all, id: idOf(old) })
   return operations
 }
 
@@ -104,8 +126,9 @@ function including(rows: readonly Row[], row: Row): readonly Row[] {
   return [...excluding(rows, idOf(row)), row].sort(byCreation)
 }
 
+/** The very list, where the row is not in it: nothing has changed for whoever holds it. */
 function excluding(rows: readonly Row[], id: string): readonly Row[] {
-  return rows.filter((row) => row.id !== id)
+  return rows.some((row) => row.id === id) ? rows.filter((row) => row.id !== id) : rows
 }
 
 /** The order in which the store lists rows. */

@@ -5,10 +5,10 @@ import type { Row } from '../base/json.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Position, Stamp } from '../base/stamp.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
-import { type Cached, idOf, type Operation } from './apply.ts'
+import { byCreation, type Cached, idOf, type Operation } from './apply.ts'
 import { AuditTimeout } from './errors.ts'
 import { type Holder, type Kind, valueHash } from './holdings.ts'
-import { familyOf, type KeyValues, keyOfRow, parseKey } from './keys.ts'
+import { familyOf, isEverywhere, type KeyValues, keyOfRow, parseKey } from './keys.ts'
 import { Ledger } from './ledger.ts'
 import type { Patch } from './patches.ts'
 
@@ -218,7 +218,7 @@ class Audit {
     const { rows, entries } = this.#ledgers
     for (const { id } of patches) rows.touch(id)
     for (const operation of operations) {
-      if (operation.kind === 'drop-all') entries.touchAll(operation.prefix)
+      if ('prefix' in operation) entries.touchAll(operation.prefix)
       else entries.touch(operation.key)
     }
   }
@@ -410,8 +410,13 @@ function queriesOf(lookup: Lookup, keys: readonly string[]): Map<string, KeyValu
 }
 
 /** What must be held under each key of a batch, from the rows that were read for it. */
-function valuesOf({ kind, lookup }: Batch, rows: readonly Row[]): ReadonlyMap<string, Cached> {
-  const groups = Map.groupBy(rows, (row) => (kind === 'rows' ? idOf(row) : keyOfRow(lookup, row)))
+function valuesOf({ kind, lookup, queries }: Batch, rows: readonly Row[]): ReadonlyMap<string, Cached> {
+  const everywhere = kind === 'rows' ? [] : rows.filter((row) => isEverywhere(lookup, row))
+  const own = everywhere.length === 0 ? rows : rows.filter((row) => !isEverywhere(lookup, row))
+  const groups = Map.groupBy(own, (row) => (kind === 'rows' ? idOf(row) : keyOfRow(lookup, row)))
+  for (const key of everywhere.length === 0 ? [] : queries.keys()) {
+    groups.set(key, [...(groups.get(key) ?? []), ...everywhere].sort(byCreation))
+  }
   // Several rows where there must be one are kept as a list: nothing that is held is equal to it.
   const cachedAs = (group: readonly Row[]) => (lookup.many || group.length > 1 ? group : (group[0] as Row))
   return new Map([...groups].map(([key, group]) => [key, cachedAs(group)]))

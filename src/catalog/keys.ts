@@ -39,6 +39,16 @@ export function keyOfRow(lookup: Lookup, row: Row): string {
   )
 }
 
+/** Whether `row` is in every list of `lookup`. */
+export function isEverywhere({ everywhere = false, by }: Lookup, row: Row): boolean {
+  return everywhere && by.every((column) => row[column] == null)
+}
+
+/** Whether `row` is what is cached under `key`, or in the list that is. */
+export function isUnder(key: string, lookup: Lookup, row: Row): boolean {
+  return keyOfRow(lookup, row) === key || isEverywhere(lookup, row)
+}
+
 /**
  * Whether text in Postgres can equal these values at all: it holds neither U+0000 nor half of a surrogate pair. The
  * driver would refuse the one and silently send U+FFFD for the other, and so find a row under a key not its own.

@@ -30,6 +30,8 @@ export interface Field {
   readonly readOnly?: boolean
   /** May be given when the row is made and not be changed after that. For plain values, not lists and tables. */
   readonly immutable?: boolean
+  /** May be left out when the row is made; once it has a value it can get another one, and not lose it. */
+  readonly lasting?: boolean
   /** Never shown in logs, nor in events shown to people. */
   readonly secret?: boolean
   /**
@@ -67,6 +69,11 @@ export interface Lookup {
   readonly by: readonly string[]
   /** Whether several rows can share the key: the cached value is then a list of rows, possibly empty. */
   readonly many?: boolean
+  /**
+   * Of `many`: whether a row that has no value in any of these columns is in all lists. For few rows that seldom change: an
+   * event of one goes through all that is cached.
+   */
+  readonly everywhere?: boolean
 }
 
 /** How an entity that belongs to a consumer is reached: `/consumers/{consumer}/<path>/`. */

@@ -44,6 +44,8 @@ export function validate(shape: Shape, input: JsonObject, task: Task, random: Ra
     const after = untouched ? before : (checkField(name, field, needed, scope) ?? null)
     const fixed = field.immutable && current && !isFaulty(scope, name)
     if (fixed && after !== before) report(scope, name, `${name} cannot be updated`)
+    const lost = field.lasting && before !== null && after === null && !isFaulty(scope, name)
+    if (lost) report(scope, name, `${name} is required`)
     if (!field.readOnly) row[name] = after
     else if (current) row[name] = before
     else if (name === 'id' && after !== null) row[name] = after

@@ -26,6 +26,12 @@ export function identifyOwner(
   })
 }
 
+/** Lets the request pass as of a credential that is no consumer's. */
+export function identifyAlone(request: PluginRequest, credential: Row): void {
+  request.credential = credential
+  tell(request.headers, 'X-Credential-Username', credential.username)
+}
+
 /** Sets consumer and credential, and the identity headers; an attribute that is not set has no header. */
 function identify(request: PluginRequest, consumer: Row, credential: Row): void {
   request.consumer = consumer

@@ -19,6 +19,7 @@ import { httpLog } from './http-log/http-log.ts'
 import { ipRestriction } from './ip-restriction/ip-restriction.ts'
 import { jwt } from './jwt/jwt.ts'
 import { keyAuth } from './key-auth/key-auth.ts'
+import { ldapAuth } from './ldap-auth/ldap-auth.ts'
 import { loggly } from './loggly/loggly.ts'
 import { addressOf, forgetRequired, offerModules } from './module-addresses.ts'
 import { oauth2 } from './oauth2/oauth2.ts'
@@ -59,6 +60,7 @@ export const shippedPlugins: readonly Plugin[] = [
   syslog,
   loggly,
   runscope,
+  ldapAuth,
   galileo,
   requestTransformer,
   responseRatelimiting,

@@ -9,7 +9,7 @@ import type { ProxyRequest } from './proxy-request.ts'
 import type { Answer } from './request.ts'
 import { Whereabouts } from './whereabouts.ts'
 
-const configured = pluginEntity.lookups[0] as Lookup
+const [ofApi, ofConsumer] = pluginEntity.lookups as readonly [Lookup, Lookup]
 
 /** A plugin of this worker, opened. `order` is its place among all: lower runs earlier. */
 interface Installed {
@@ -34,6 +34,8 @@ interface Chain {
 export class PluginChains {
   readonly #installed: ReadonlyMap<string, Installed>
   readonly #chains = new WeakMap<readonly Row[], Chain>()
+  /** Of consumers, by the ids of APIs. */
+  readonly #consumerChains = new WeakMap<readonly Row[], Map<string, Chain>>()
 
   /**
    * Opens every plugin. Equal priorities keep the order of `plugins`.
@@ -67,10 +69,18 @@ export class PluginChains {
     return chain
   }
 
-  /** The chain of an API's own configurations. Rejects as a lookup does. */
+  /** The chain of what is configured for an API, or for all. Rejects as a lookup does. */
   chainFor(view: View, api: Row): Chain | Promise<Chain> {
-    const rows = view.many(pluginEntity, configured, api.id as string, null)
+    const rows = view.many(pluginEntity, ofApi, api.id as string, null)
     return andThen(rows, (rows) => this.chainOf(rows))
+  }
+
+  /** The chain of what is configured for a consumer, on this API or on all. Rejects as a lookup does. */
+  chainForConsumer(view: View, api: Row, consumer: Row): Chain | Promise<Chain> {
+    const rows = view.many(pluginEntity, ofConsumer, consumer.id as string)
+    return andThen(rows, (rows) =>
+      rows.length === 0 ? nothing : this.#consumerChain(rows, api.id as string),
+    )
   }
 
   /** Closes what plugins opened, each even if another fails to close. */
@@ -82,17 +92,40 @@ export class PluginChains {
     if (failures.length > 0) throw new AggregateError(failures, 'plugins failed to stop')
   }
 
+  /** Made once for each API as long as the list is the same: most consumers have none, and few have one for many APIs. */
+  #consumerChain(rows: readonly Row[], apiId: string): Chain {
+    const chains = this.#consumerChains.get(rows) ?? new Map<string, Chain>()
+    this.#consumerChains.set(rows, chains)
+    const known = chains.get(apiId)
+    if (known) return known
+    const own = rows.filter(({ api_id }) => api_id == null || api_id === apiId)
+    const chain = own.length === 0 ? nothing : this.#makeChain(own)
+    chains.set(apiId, chain)
+    return chain
+  }
+
   #makeChain(rows: readonly Row[]): Chain {
     const steps: Step[] = []
     let missing: string | undefined
-    for (const { name, enabled, config } of rows) {
-      if (enabled !== true) continue
-      const installed = this.#installed.get(String(name))
+    for (const [name, { config }] of applying(rows)) {
+      const installed = this.#installed.get(name)
       if (installed) steps.push({ ...installed, config: config as JsonObject })
-      else missing ??= String(name)
+      else missing ??= name
     }
     return { steps: steps.sort((a, b) => a.order - b.order), missing }
   }
+}
+
+const nothing: Chain = { steps: [], missing: undefined }
+
+/** Of each plugin the configuration that applies: that of the API, if it is enabled, else that of all APIs. */
+function applying(rows: readonly Row[]): ReadonlyMap<string, Row> {
+  const chosen = new Map<string, Row>()
+  for (const row of rows) {
+    const name = String(row.name)
+    if (row.enabled === true && chosen.get(name)?.api_id == null) chosen.set(name, row)
+  }
+  return chosen
 }
 
 /**
@@ -103,7 +136,7 @@ export class AccessRun {
   readonly #chains: PluginChains
   readonly #view: View
   readonly #request: ProxyRequest
-  /** Those of the API alone. */
+  /** Those that apply to everybody. */
   #apiSteps: readonly Step[] = []
   #steps: readonly Step[] = []
   #next = 0
@@ -156,12 +189,10 @@ export class AccessRun {
     })
   }
 
-  /** A consumer is known: its own configurations replace the API's, of the plugins that have not run yet. */
+  /** A consumer is known: its own configurations replace those for everybody, of the plugins that have not run yet. */
   #specialise(consumer: Row): undefined | Promise<undefined> {
-    const { api } = this.#request
-    const rows = this.#view.many(pluginEntity, configured, api.id as string, consumer.id as string)
-    return andThen(rows, (rows) => {
-      const { steps, missing } = this.#chains.chainOf(rows)
+    const own = this.#chains.chainForConsumer(this.#view, this.#request.api, consumer)
+    return andThen(own, ({ steps, missing }) => {
       if (missing !== undefined) throw new PluginMissing(missing)
       // Most consumers have none, and then nothing changes, unless another one was known before.
       if (steps.length > 0 || this.#steps !== this.#apiSteps)
@@ -207,7 +238,7 @@ function chosenBy(
   }
 }
 
-/** What has run, then what is left: of each plugin the consumer's configuration if there is one, else the API's. */
+/** What has run, then what is left: of each plugin the consumer's configuration if there is one, else everybody's. */
 function specialised(
   run: readonly Step[],
   apis: readonly Step[],

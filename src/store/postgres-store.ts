@@ -25,7 +25,7 @@ export class PostgresStore implements Store {
     values: readonly (string | null)[],
     source: 'primary' | 'replica',
   ): Promise<Stamped<readonly Row[]>> {
-    const where = matching(filterOf(lookup, values))
+    const where = under(lookup, [values])
     const { primary, replica } = this.#database
     try {
       return await readStamped(source === 'replica' ? replica : primary, entity.name, where)
@@ -41,9 +41,7 @@ export class PostgresStore implements Store {
     lookup: Lookup,
     keys: readonly (readonly (string | null)[])[],
   ): Promise<Stamped<readonly Row[]>> {
-    const conditions = keys.map((values) => sql`(${matching(filterOf(lookup, values))})`)
-    const where = conditions.length > 0 ? sql.join(conditions, sql` or `) : sql`false`
-    return readStamped(this.#database.primary, entity.name, where)
+    return readStamped(this.#database.primary, entity.name, under(lookup, keys))
   }
 
   scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
@@ -183,6 +181,13 @@ function selectOne(entity: Entity, where: Filter): RawBuilder<{ image: Row }> {
   return sql<{ image: Row }>`
     select to_jsonb(entity) as image from ${sql.table(entity.name)} entity where ${matching(where)}
     order by entity.created_at, entity.id limit 1`
+}
+
+/** The condition that a row is under one of these keys. */
+function under(lookup: Lookup, keys: readonly (readonly (string | null)[])[]): RawBuilder<unknown> {
+  const everywhere = keys.length > 0 && lookup.everywhere ? [lookup.by.map(() => null)] : []
+  const conditions = [...keys, ...everywhere].map((values) => sql`(${matching(filterOf(lookup, values))})`)
+  return conditions.length > 0 ? sql.join(conditions, sql` or `) : sql`false`
 }
 
 function filterOf(lookup: Lookup, values: readonly (string | null)[]): Filter {

@@ -58,7 +58,10 @@ export class MemoryStore implements Store {
 
   async find(entity: Entity, lookup: Lookup, values: readonly (string | null)[]): Promise<Stamped<Row[]>> {
     const where = Object.fromEntries(lookup.by.map((column, i) => [column, values[i] ?? null]))
-    return { value: this.#matching(entity, where), stamp: this.#stamp() }
+    const without = Object.fromEntries(lookup.by.map((column) => [column, null]))
+    const everywhere = lookup.everywhere ? this.#matching(entity, without) : []
+    const value = [...new Set([...this.#matching(entity, where), ...everywhere])]
+    return { value, stamp: this.#stamp() }
   }
 
   async findMany(

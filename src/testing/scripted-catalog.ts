@@ -97,7 +97,9 @@ export class ScriptedCatalog implements Catalog {
   #answer({ entity, lookup, values }: Query): readonly Row[] {
     const key = cacheKey(lookup, values)
     const rows = this.#rowsOf(entity.name).filter((row) =>
-      lookup.by.every((column, i) => (row[column] ?? null) === (values[i] ?? null)),
+      [values, ...(lookup.everywhere ? [[]] : [])].some((values) =>
+        lookup.by.every((column, i) => (row[column] ?? null) === (values[i] ?? null)),
+      ),
     )
     const before = this.#answers.get(key)
     if (before && isDeepStrictEqual(before, rows)) return before

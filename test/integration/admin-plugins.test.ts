@@ -304,8 +304,84 @@ describe('plugin configurations', () => {
   it('are made at /plugins for the API that the body names', async () => {
     const reply = await admin.json('POST', '/plugins', { name: 'key-auth', api_id: api.id as string })
     expect(reply.status).to.equal(201)
-    expect((await admin.json('POST', '/plugins', { name: 'key-auth' })).body).to.deep.equal({
-      api_id: 'api_id is required',
+    expect(reply.body.api_id).to.equal(api.id)
+  })
+
+  describe('of all APIs', () => {
+    let bob: JsonObject
+    const taken = { message: 'Plugin configuration already exists' }
+    const limit = { name: 'rate-limiting', config: { hour: 1 } }
+    beforeEach(async () => {
+      await admin.test.query('delete from plugins')
+      bob = (await admin.json('POST', '/consumers', { username: 'bob' })).body
+    })
+
+    it('have no api_id, and are not among those of one API', async () => {
+      const made = await admin.json('POST', '/plugins', { name: 'key-auth' })
+      expect(made.status).to.equal(201)
+      expect(made.body).to.have.all.keys('id', 'created_at', 'name', 'enabled', 'config')
+      expect(await stored(made.body.id as string)).to.deep.equal(made.body)
+      expect((await admin.get('/plugins')).body.total).to.equal(1)
+      expect((await admin.get(collection)).body.total).to.equal(0)
+      expect((await admin.get(collection + made.body.id)).status).to.equal(404)
+    })
+
+    it('are for one consumer, at /plugins or under the consumer', async () => {
+      const made = await admin.json('POST', '/consumers/bob/plugins', limit)
+      expect(made.status).to.equal(201)
+      expect(made.body).to.include({ consumer_id: bob.id }).and.not.have.property('api_id')
+      expect(
+        (await admin.json('POST', '/plugins', { ...limit, consumer_id: bob.id as string })).status,
+      ).to.equal(409)
+      const own = await admin.json('POST', '/consumers/bob/plugins', { ...limit, api_id: api.id as string })
+      expect(own.status).to.equal(201)
+      expect((await admin.get(`/consumers/${bob.id}/plugins`)).body.total).to.equal(2)
+      expect((await admin.get(collection)).body.data).to.deep.equal([own.body])
+      const changed = await admin.json('PATCH', `/consumers/bob/plugins/${made.body.id}`, { enabled: false })
+      expect(changed.body).to.deep.equal({ ...made.body, enabled: false })
+      await admin.json('POST', '/consumers', { username: 'eve' })
+      expect((await admin.get(`/consumers/eve/plugins/${made.body.id}`)).status).to.equal(404)
+      expect((await admin.delete(`/consumers/bob/plugins/${made.body.id}`)).status).to.equal(204)
+      expect((await admin.get('/consumers/nobody/plugins')).status).to.equal(404)
+    })
+
+    it('go with their consumer', async () => {
+      const made = await admin.json('POST', '/consumers/bob/plugins', limit)
+      await admin.delete('/consumers/bob')
+      expect((await admin.get(`/plugins/${made.body.id}`)).status).to.equal(404)
+    })
+
+    it('are not for a consumer where the plugin takes none', async () => {
+      for (const path of ['/plugins', '/consumers/bob/plugins']) {
+        const reply = await admin.json('POST', path, { name: 'key-auth', consumer_id: bob.id as string })
+        expect(reply.status).to.equal(400)
+        expect(reply.body).to.deep.equal({ message: 'No consumer can be configured for that plugin' })
+      }
+    })
+
+    it('are once of a kind, of those that are made at once one', async () => {
+      const bodies: JsonObject[] = [limit, { ...limit, consumer_id: bob.id as string }]
+      for (const body of bodies) {
+        const all = await Promise.all(Array.from({ length: 5 }, () => admin.json('POST', '/plugins', body)))
+        expect(all.map(({ status }) => status).sort()).to.deep.equal([201, 409, 409, 409, 409])
+        for (const { status, body } of all) if (status === 409) expect(body).to.deep.equal(taken)
+      }
+      expect((await admin.json('POST', collection, limit)).status, 'of an API').to.equal(201)
+    })
+
+    it('are not what one of an API becomes by an attribute that is blank or left out', async () => {
+      const made = await make({ name: 'key-auth' })
+      const required = { api_id: 'api_id is required' }
+      for (const api_id of ['', null]) {
+        const reply = await admin.json('PATCH', `/plugins/${made.id}`, { api_id })
+        expect(reply.status).to.equal(400)
+        expect(reply.body).to.deep.equal(required)
+      }
+      const { api_id: _, ...rest } = made
+      expect((await admin.json('PUT', '/plugins', rest)).body).to.deep.equal(required)
+      const global = (await admin.json('POST', '/plugins', limit)).body
+      const moved = await admin.json('PATCH', `/plugins/${global.id}`, { api_id: api.id as string })
+      expect(moved.body, 'the other way round is fine').to.deep.equal({ ...global, api_id: api.id })
     })
   })
 })

@@ -34,7 +34,7 @@ describe('ssl', () => {
   })
 
   const addApi = (request_host: string) => gateway.addApi({ request_host, upstream_url: upstream.url })
-  const add = (api: Row, { certificate: cert, key }: KeyPair, config: JsonObject = {}) =>
+  const add = (api: Row | null, { certificate: cert, key }: KeyPair, config: JsonObject = {}) =>
     gateway.addPlugin(api, 'ssl', {
       ...{ cert, key, only_https: false, accept_http_if_already_terminated: false },
       ...config,
@@ -50,6 +50,15 @@ describe('ssl', () => {
   }
 
   describe('handshakes', () => {
+    it('show what is configured for all APIs, where an API has none of its own, and not to unknown names', async () => {
+      add(null, one)
+      add(addApi('two.test'), two)
+      addApi('without.test')
+      expect(await shownTo('two.test')).equal('two')
+      expect(await shownTo('without.test')).equal('one')
+      expect(await shownTo('unknown.test')).equal('own')
+    })
+
     it('show the certificate of the API that is named, else that of the listener [contract 449]', async () => {
       add(addApi('one.test'), one)
       addApi('without.test')

@@ -1,7 +1,7 @@
 // The simulated forms of what an agent needs of the datastore, statement for statement as those in Postgres.
 import type { Row } from '../../src/base/json.ts'
 import type { Stamp, Stamped } from '../../src/base/stamp.ts'
-import { cacheKey, keyOfRow } from '../../src/catalog/keys.ts'
+import { cacheKey } from '../../src/catalog/keys.ts'
 import type {
   Beat,
   Holding,
@@ -56,11 +56,10 @@ export class SimulatedStore implements Store {
     values: readonly (string | null)[],
     source: 'primary' | 'replica',
   ): Promise<Stamped<Row[]>> {
-    const where = filterOf(lookup, values)
     return this.#session.ask((datastore) => {
       const state = source === 'replica' ? datastore.replica() : datastore.head
       this.#session.watcher.read(cacheKey(lookup, values), state)
-      return { value: rowsOf(state.tables, entity.name, where), stamp: stampOf(state) }
+      return { value: rowsUnder(state.tables, entity, lookup, [values]), stamp: stampOf(state) }
     })
   }
 
@@ -69,10 +68,7 @@ export class SimulatedStore implements Store {
     lookup: Lookup,
     keys: readonly (readonly (string | null)[])[],
   ): Promise<Stamped<Row[]>> {
-    const wanted = new Set(keys.map((values) => keyOfRow(lookup, filterOf(lookup, values) as Row)))
-    return this.#stamped((tables) =>
-      rowsOf(tables, entity.name).filter((row) => wanted.has(keyOfRow(lookup, row))),
-    )
+    return this.#stamped((tables) => rowsUnder(tables, entity, lookup, keys))
   }
 
   scan(entity: Entity): Promise<Stamped<Row[]>> {
@@ -208,8 +204,20 @@ function writtenBy(
   return { row: row as Row, operation, stamp, nodes }
 }
 
-function filterOf(lookup: Lookup, values: readonly (string | null)[]): Filter {
-  return Object.fromEntries(lookup.by.map((column, i) => [column, values[i] ?? null]))
+/** The rows under any of these keys, those among them that are in every list of the lookup. */
+function rowsUnder(
+  tables: Tables,
+  entity: Entity,
+  lookup: Lookup,
+  keys: readonly (readonly (string | null)[])[],
+): Row[] {
+  const spelled = (values: readonly (string | null)[]) =>
+    JSON.stringify(lookup.by.map((_, i) => values[i] ?? null))
+  const wanted = new Set(keys.map(spelled))
+  if (lookup.everywhere && keys.length > 0) wanted.add(spelled([]))
+  return rowsOf(tables, entity.name).filter((row) =>
+    wanted.has(spelled(lookup.by.map((column) => (row[column] ?? null) as string | null))),
+  )
 }
 
 export class SimulatedRegistry implements Registry {

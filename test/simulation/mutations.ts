@@ -54,6 +54,24 @@ export const mutations: readonly Mutation[] = [
     'if (before !== null && after === undefined) operations',
   ),
   one(
+    'a row of all lists comes into none that is held',
+    'src/catalog/apply.ts',
+    "return [{ kind: 'include-all', ...all, row }]",
+    'return []',
+  ),
+  one(
+    'a row that leaves all lists stays in those that are held',
+    'src/catalog/apply.ts',
+    "if (wasEverywhere) operations.push({ kind: 'exclude-all', ...all, id: idOf(old) })",
+    'if (wasEverywhere) operations.push()',
+  ),
+  one(
+    'a list that was read before a row came into all lists is kept',
+    cache,
+    'this.floors.raiseAll(position, prefix)\n    for (const key of [',
+    'for (const key of [',
+  ),
+  one(
     'what is not known is taken for absent',
     'src/cache/single-flight.ts',
     'this.#settle(flight, (waiter) => waiter.reject(error))\n    }',

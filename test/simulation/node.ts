@@ -13,6 +13,7 @@ import { Mesh } from '../../src/cluster/transport/mesh.ts'
 import { coreEntities } from '../../src/entities/entities.ts'
 import { Agent } from '../../src/node/agent.ts'
 import { correlationId } from '../../src/plugins/correlation-id/correlation-id.ts'
+import { ipRestriction } from '../../src/plugins/ip-restriction/ip-restriction.ts'
 import { keyAuth } from '../../src/plugins/key-auth/key-auth.ts'
 import { Counters, counterCount } from '../../src/proxy/counters.ts'
 import { createProxy, type Gateway } from '../../src/proxy/proxy.ts'
@@ -58,7 +59,7 @@ export interface SimulatedNodeOptions {
 }
 
 const listenPort = 7946
-const plugins = [correlationId, keyAuth]
+const plugins = [correlationId, ipRestriction, keyAuth]
 
 /** More than any seed makes. */
 const filterKeysMax = 10_000

@@ -1,6 +1,7 @@
 // Knows every committed write, sees every node from outside, and says as soon as one of the claims does not hold.
 
 import type { LogWatcher } from '../../src/admin/log-view.ts'
+import type { Row } from '../../src/base/json.ts'
 import type { Position } from '../../src/base/stamp.ts'
 import type { Delivered } from '../../src/cluster/delivery/acknowledgements.ts'
 import type { Written } from '../../src/store/store.ts'
@@ -8,6 +9,7 @@ import type { State } from './datastore.ts'
 import { keysOf } from './forms.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Question } from './request.ts'
+import type { Tables } from './tables.ts'
 import { answerAt, isAtOrAfter, keysFor, valueAt } from './truth.ts'
 import type { World } from './world.ts'
 
@@ -511,12 +513,12 @@ export class Oracle {
     )
   }
 
-  #touched({ changes }: State): Set<string> {
+  #touched({ changes, tables }: State): Set<string> {
     const touched = new Set<string>()
     for (const { entity, old, new: row } of changes) {
       for (const image of [old, row]) {
         if (image === null) continue
-        if (entity === 'plugins') touched.add(`plugins:${image.api_id}`)
+        if (entity === 'plugins') for (const key of pluginKeys(image, tables)) touched.add(key)
         if (entity === 'consumers') touched.add(`consumers:${image.id}`)
         if (entity === 'keyauth_credentials') touched.add(`keyauth_credentials:${image.key}`)
       }
@@ -529,7 +531,7 @@ export class Oracle {
     const credentials = [...(tables.get('keyauth_credentials')?.values() ?? [])]
     return [
       ...ids('apis').map((id) => `plugins:${id}`),
-      ...ids('consumers').map((id) => `consumers:${id}`),
+      ...ids('consumers').flatMap((id) => [`consumers:${id}`, `consumer_plugins:${id}`]),
       ...credentials.map(({ key }) => `keyauth_credentials:${key}`),
     ]
   }
@@ -542,6 +544,13 @@ export class Oracle {
     }
     return false
   }
+}
+
+/** The lists that a plugin is in. */
+function pluginKeys({ api_id, consumer_id }: Row, tables: Tables): string[] {
+  if (consumer_id !== null) return [`consumer_plugins:${consumer_id}`]
+  const apis = api_id === null ? [...(tables.get('apis')?.keys() ?? [])] : [api_id]
+  return apis.map((id) => `plugins:${id}`)
 }
 
 /** By the keys that there are, all of which were read since the join; what has become of the key since, the log says. */

@@ -18,6 +18,9 @@ export function questionOf(path: string, key: string | undefined, minPosition?: 
   return { path, key, minPosition, text: `${path} ${key}` }
 }
 
+/** Whom all requests come from. */
+export const clientAddress = '10.9.9.9'
+
 /** Upstreams that answer at once, with where they are and as whom they were asked. */
 export const upstreams: Outbound = {
   send({ upstream: { host }, headers }, receiver) {
@@ -54,7 +57,7 @@ export function sendTo(
   gateway.handle(
     {
       ...{ method: 'GET', target: path, httpVersion: '1.1', rawHeaders, body: null, trailers: () => [] },
-      ...{ remoteAddress: '10.9.9.9', localPort: 8000, encrypted: false, upgrade: null, receivedAt },
+      ...{ remoteAddress: clientAddress, localPort: 8000, encrypted: false, upgrade: null, receivedAt },
     },
     reply,
   )

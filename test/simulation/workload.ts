@@ -10,7 +10,7 @@ import { keyauthCredential as credential } from '../../src/plugins/key-auth/cred
 import type { Store, Written } from '../../src/store/store.ts'
 import type { SimulatedNode } from './node.ts'
 import type { Operation } from './plan.ts'
-import { type Question, questionOf } from './request.ts'
+import { clientAddress, type Question, questionOf } from './request.ts'
 import { type Changes, rowsOf, type Tables } from './tables.ts'
 import type { World } from './world.ts'
 
@@ -21,6 +21,10 @@ export const operationWeights = {
   'delete api': 2,
   'guard api': 3,
   'number requests': 3,
+  'guard all apis': 1,
+  'number all requests': 1,
+  'lock out': 2,
+  'let in': 2,
   'open api': 2,
   'create consumer': 3,
   'delete consumer': 1,
@@ -190,6 +194,14 @@ export class Workload {
         return place && insert(plugin, guard(place))
       case 'number requests':
         return place && insert(plugin, numbering(place))
+      case 'guard all apis':
+        return insert(plugin, { ...guard({}), api_id: null })
+      case 'number all requests':
+        return insert(plugin, { ...numbering({}), api_id: null })
+      case 'lock out':
+        return owner && insert(plugin, restricting(owner, null, nobodysAddress))
+      case 'let in':
+        return owner && place && insert(plugin, restricting(owner, place, clientAddress))
       case 'open api':
         return remove(any(plugin), plugin)
       case 'create consumer':
@@ -275,6 +287,7 @@ const momentMs = 30
 function pickOf<T>(list: readonly T[], draw: number): T | undefined {
   return list[Math.floor(draw * list.length)]
 }
+const nobodysAddress = '10.8.8.8'
 
 function upstream(revision: number): Row {
   return { upstream_url: `http://r${revision}.example` }
@@ -287,6 +300,12 @@ function apiRow(path: string, revision: number): Row {
 function numbering({ id }: Row): Row {
   const config = { header_name: 'X-Number', generator: 'uuid#counter', echo_downstream: false }
   return { name: 'correlation-id', api_id: id as string, config }
+}
+
+/** A consumer is let in from one address alone, at one API or at all. */
+function restricting({ id }: Row, api: Row | null, address: string): Row {
+  const api_id = (api?.id ?? null) as string | null
+  return { name: 'ip-restriction', api_id, consumer_id: id as string, config: { whitelist: [address] } }
 }
 
 function guard({ id }: Row): Row {

@@ -64,8 +64,9 @@ export class TestGateway extends DataPlane {
     return api
   }
 
-  addPlugin(api: Row, name: string, config: JsonObject = {}, consumer: Row | null = null): Row {
-    const ids = { id: this.#id(), created_at: 1000, api_id: api.id as string }
+  /** @param api  null for all of them */
+  addPlugin(api: Row | null, name: string, config: JsonObject = {}, consumer: Row | null = null): Row {
+    const ids = { id: this.#id(), created_at: 1000, api_id: (api?.id ?? null) as string | null }
     const row = { ...ids, name, consumer_id: (consumer?.id ?? null) as string | null, config, enabled: true }
     this.catalog.put('plugins', row)
     return row

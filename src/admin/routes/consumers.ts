@@ -1,11 +1,19 @@
 // /consumers, and what plugins keep for one of them: keys, passwords, groups.
 import { consumer } from '../../entities/consumer.ts'
-import type { Entity } from '../../entities/define.ts'
+import { plugin } from '../../entities/plugin.ts'
+import type { Plugin } from '../../plugins/plugin.ts'
+import type { PluginShapes } from '../plugin-shapes.ts'
 import type { Route } from '../route.ts'
 import { entityRoutes, type RouteTools } from './entity-routes.ts'
 
-/** @param entities  of plugins; those with an owner get routes under their consumer */
-export function consumerRoutes(tools: RouteTools, entities: readonly Entity[]): readonly Route[] {
+/** The entities of plugins that have an owner get routes under their consumer. */
+export function consumerRoutes(
+  tools: RouteTools,
+  plugins: readonly Plugin[],
+  { shapeOf }: PluginShapes,
+): readonly Route[] {
+  const entities = plugins.flatMap(({ entities }) => entities)
+  const forConsumers = plugins.filter(({ perConsumer }) => perConsumer).map(({ name }) => name)
   const owned = entities.flatMap((entity) => {
     const { owner } = entity
     if (!owner) return []
@@ -18,6 +26,14 @@ export function consumerRoutes(tools: RouteTools, entities: readonly Entity[]): 
   })
   return [
     ...entityRoutes(tools, { path: '/consumers', entity: consumer, item: 'consumer', byAlias: true }),
+    ...entityRoutes(tools, {
+      path: '/consumers/:consumer/plugins',
+      entity: plugin,
+      shapeOf,
+      within: { parameter: 'consumer', owner: consumer, column: 'consumer_id' },
+      primaryKey: ['id', 'name'],
+      rule: { properties: { name: { enum: forConsumers } } },
+    }),
     ...owned,
   ]
 }

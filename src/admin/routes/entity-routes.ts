@@ -40,10 +40,13 @@ export interface EntityRoutes extends Pick<Collection, 'entity' | 'shapeOf'> {
   readonly byAlias?: boolean
   /** The attribute under which that is told. Default: `id`. */
   readonly wrongId?: string | undefined
+  /** What the specification says of new rows here besides what it says of them anywhere. */
+  readonly rule?: Schema
 }
 
 export function entityRoutes({ store, crud }: RouteTools, about: EntityRoutes): readonly Route[] {
   const { path, entity, shapeOf, within, primaryKey = ['id'], item = 'id', byAlias = false, wrongId } = about
+  const { rule } = about
   const collection = async ({ params }: RouterContext): Promise<Collection> => ({
     entity,
     scope: within ? { [within.column]: await ownerId(store, within.owner, params[within.parameter]) } : {},
@@ -82,7 +85,7 @@ export function entityRoutes({ store, crud }: RouteTools, about: EntityRoutes): 
       path,
       summary: `Adds one to the ${entity.name}${of}`,
       parameters: owner,
-      body: bodyOf(entity, 'new', asked && { required: asked }),
+      body: bodyOf(entity, 'new', both(rule, asked && { required: asked })),
       answers: { 201: written(entity, 'The new row'), ...writing, ...missing },
       handle: async (ctx) => crud.create(ctx, await collection(ctx)),
     },
@@ -91,7 +94,7 @@ export function entityRoutes({ store, crud }: RouteTools, about: EntityRoutes): 
       path,
       summary: `Replaces the one of the ${entity.name}${of} that has this ${primaryKey.join(' and ')}, or adds one`,
       parameters: [...owner, ifMatch],
-      body: bodyOf(entity, 'new', replacing(entity, asked)),
+      body: bodyOf(entity, 'new', both(rule, replacing(entity, asked))),
       answers: {
         200: written(entity, 'The row that took the place of another'),
         201: written(entity, 'The new row'),
@@ -212,6 +215,10 @@ function listParameters({ fields }: Entity): Parameter[] {
 function askedFor(entity: Entity): readonly string[] | undefined {
   const name = decidedBy(entity)
   return name === '' ? undefined : [name]
+}
+
+function both(one: Schema | undefined, other: Schema | undefined): Schema | undefined {
+  return one && other ? { ...one, ...other } : (one ?? other)
 }
 
 /** Whoever names a row to be replaced names all that its table requires. */

@@ -45,18 +45,37 @@ describe('cache', () => {
     expect(cache.get('a')).to.equal(undefined)
   })
 
+  it('replaces all that is under a prefix, what came, went and was purged since the last time too', () => {
+    const cache = new Cache<string>(roomy)
+    const replaced = (position: number) => {
+      cache.replaceAll('a:', (value) => `${value}+`, position)
+      return ['a:1', 'a:2', 'a:3', 'b:1'].map((key) => (cache.peek(key) ?? cache.peekPurged(key))?.value)
+    }
+    for (const key of ['a:1', 'a:2', 'b:1']) put(cache, key, key, 1)
+    expect(replaced(2)).to.deep.equal(['a:1+', 'a:2+', undefined, 'b:1'])
+    cache.forget('a:1')
+    put(cache, 'a:3', 'a:3', 5)
+    expect(replaced(5), 'one is as new').to.deep.equal([undefined, 'a:2++', 'a:3', 'b:1'])
+    cache.purge(6)
+    expect(replaced(7)).to.deep.equal([undefined, 'a:2+++', 'a:3+', 'b:1'])
+    cache.reset()
+    put(cache, 'a:1', 'new', 1)
+    expect(replaced(2)).to.deep.equal(['new+', undefined, undefined, undefined])
+  })
+
   it('does not keep a fill that began before an event of its key', () => {
     const cache = new Cache<string>(roomy)
-    for (const event of ['drop', 'replace', 'drop-all', 'purge']) {
+    for (const event of ['drop', 'replace', 'drop-all', 'replace-all', 'purge']) {
       const floor = cache.floors.open('a', 3)
       if (event === 'drop') cache.drop('a', 4)
       if (event === 'replace') cache.replace('a', () => 'x', 4)
       if (event === 'drop-all') cache.dropAll('a', 4)
+      if (event === 'replace-all') cache.replaceAll('a', () => 'x', 4)
       if (event === 'purge') cache.purge(4)
       expect(cache.fill('a', 'old', 3, floor), event).to.equal(undefined)
       expect(cache.get('a'), event).to.equal(undefined)
     }
-    expect(cache.counters.refusedByFloor).to.equal(4)
+    expect(cache.counters.refusedByFloor).to.equal(5)
   })
 
   it('keeps a fill that began before an event of another key', () => {

@@ -19,6 +19,7 @@ import {
   rowOf,
   settle,
   uuid,
+  type Write,
 } from './world.ts'
 
 const away = () => new TroopError('datastore-away', 'gone')
@@ -103,6 +104,42 @@ describe('agent catalog', () => {
     expect(await names()).to.deep.equal(['jwt', 'acl'])
     expect(await names(uuid(9))).to.deep.equal(['cors'])
     expect(before as Row[], 'whoever holds the old list sees what it was').to.have.length(1)
+  })
+
+  it('has a row of all lists in each of them, and takes it in and out as it comes and goes, without a read', async () => {
+    const { datastore, follower, findPlugins } = await loaded()
+    const everywhere = (n: number, name: string) => ({ ...plug(n, name), api_id: null })
+    datastore.commit(create(plugin, plug(2, 'acl')), create(plugin, everywhere(5, 'cors')))
+    follower.apply()
+    const names = async (id?: string) => ((await findPlugins(id)).value as Row[]).map(({ name }) => name)
+    expect(await names(), 'as it was read').to.have.members(['acl', 'cors'])
+    expect(await names(uuid(9))).to.deep.equal(['cors'])
+    datastore.answers = () => new Error('must not be asked')
+    const step = async (change: Write, here: string[], there: string[]) => {
+      datastore.commit(change)
+      follower.apply()
+      expect(await names()).to.have.members(here)
+      expect(await names(uuid(9))).to.have.members(there)
+    }
+    await step(create(plugin, everywhere(6, 'jwt')), ['acl', 'cors', 'jwt'], ['cors', 'jwt'])
+    await step(create(plugin, everywhere(6, 'ssl')), ['acl', 'cors', 'ssl'], ['cors', 'ssl'])
+    await step(create(plugin, plug(6, 'ssl')), ['acl', 'cors', 'ssl'], ['cors'])
+    await step(create(plugin, everywhere(6, 'ssl')), ['acl', 'cors', 'ssl'], ['cors', 'ssl'])
+    await step(remove(plugin, everywhere(6, 'ssl')), ['acl', 'cors'], ['cors'])
+    await step(create(plugin, { ...everywhere(5, 'cors'), consumer_id: uuid(7) }), ['acl'], [])
+  })
+
+  it('never keeps a list that was read before a row came into all lists', async () => {
+    const { datastore, follower, findPlugins, ask, next } = await loaded()
+    const questions = ask()
+    const found = findPlugins()
+    await settle()
+    datastore.commit(create(plugin, { ...plug(1, 'key-auth'), api_id: null }))
+    follower.apply()
+    await next().answer(0)
+    expect(questions, 'the answer is not enough').to.have.length(1)
+    await next().answer()
+    expect((await found).value).to.have.length(1)
   })
 
   it('never keeps a fill that was sent before an event of its key', async () => {

@@ -249,7 +249,7 @@ describe('an audit against a model', () => {
     const names = fc.uniqueArray(fc.constantFrom(...Object.keys(plants)), { minLength: 1, maxLength: 6 })
     await fc.assert(
       fc.asyncProperty(names, fc.array(calmStep, { maxLength: 100 }), async (planted, program) => {
-        const run = new Run()
+        const run = new Run({ everywhere: false })
         await run.start({ evicting: false })
         try {
           run.world.datastore.answers = () => undefined

@@ -83,10 +83,12 @@ describe('cache keys', () => {
     expect(parsePluginKey(`plugins:key-auth:${api}`)).to.deep.equal({
       key: `plugins:${api}`,
       name: 'key-auth',
+      api,
     })
     expect(parsePluginKey(`plugins:key-auth:${api}:${consumer}`)).to.deep.equal({
-      key: `plugins:${api}:${consumer}`,
+      key: `consumer_plugins:${consumer}`,
       name: 'key-auth',
+      api,
     })
     for (const key of [
       `plugins:${api}`,
@@ -96,8 +98,13 @@ describe('cache keys', () => {
     ]) {
       expect(parsePluginKey(key), key).to.equal(undefined)
     }
-    const row = { id: 'x', name: 'key-auth' }
-    expect(viewOfPlugins([row], 'key-auth')).to.equal(row)
-    expect(viewOfPlugins([row], 'acl')).to.deep.equal({ null: true })
+    const row = { id: 'x', name: 'key-auth', api_id: api }
+    const ofAll = { id: 'y', name: 'key-auth', api_id: null }
+    const ofOther = { id: 'z', name: 'acl', api_id: consumer }
+    const rows = [ofAll, row, ofOther]
+    const asked = (name: string, api: string) => viewOfPlugins(rows, { key: '', name, api })
+    expect(asked('key-auth', api)).to.equal(row)
+    expect(asked('key-auth', consumer)).to.equal(ofAll)
+    expect(asked('acl', api)).to.deep.equal({ null: true })
   })
 })

@@ -92,8 +92,11 @@ export class Run {
   readonly audits: Promise<AuditReport | undefined>[] = []
   #histories = 0
   #revision = 0
+  readonly #everywhere: boolean
 
-  constructor({ filtered = false } = {}) {
+  /** @param everywhere  whether there are plugins for all APIs, whose events change every list */
+  constructor({ filtered = false, everywhere = true } = {}) {
+    this.#everywhere = everywhere
     const logger: Logger = {
       ...silentLogger,
       scope: () => logger,
@@ -268,7 +271,11 @@ export class Run {
     if (what === 'plugin')
       return create(
         plugin,
-        rowOf(id + 10, { name: `p${id}`, api_id: uuid(key), consumer_id: null, revision }),
+        // Now of one API, now of all.
+        rowOf(id + 10, {
+          ...{ name: `p${id}`, consumer_id: null, revision },
+          api_id: this.#everywhere && revision % 4 === 0 ? null : uuid(key),
+        }),
       )
     if (what === 'credential') return create(credential, rowOf(key + 20, { key: `k${key}`, revision }))
     const victims = [

@@ -141,7 +141,9 @@ export class Datastore implements StampedReader {
     keys: readonly (readonly (string | null)[])[],
   ): Promise<Stamped<readonly Row[]>> {
     const read = (position: Position) =>
-      keys.flatMap((values) => this.#matching(position, entity, lookup, values)).sort(byCreation)
+      [...new Set(keys.flatMap((values) => this.#matching(position, entity, lookup, values)))].sort(
+        byCreation,
+      )
     return this.#ask('primary', keys.map((values) => cacheKey(lookup, values)).join(), read)
   }
 
@@ -193,7 +195,10 @@ export class Datastore implements StampedReader {
 
   #matching(position: Position, entity: Entity, lookup: Lookup, values: readonly (string | null)[]) {
     const key = cacheKey(lookup, values)
-    return this.rowsAt(position, entity).filter((row) => keyOfRow(lookup, row) === key)
+    const isWithout = (row: Row) => lookup.by.every((column) => (row[column] ?? null) === null)
+    return this.rowsAt(position, entity).filter(
+      (row) => keyOfRow(lookup, row) === key || (lookup.everywhere === true && isWithout(row)),
+    )
   }
 }
 

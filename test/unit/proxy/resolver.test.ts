@@ -126,6 +126,50 @@ describe('resolver', () => {
       expect(ran(await asBob())).deep.equal(['limit-bob', 'shared-api'])
     })
 
+    const everywhere = (name: string, mark: string, more: JsonObject = {}): Row => ({
+      ...configured(name, { mark }, { api_id: null, ...more }),
+      id: `${name}:${mark}`,
+    })
+
+    it('of each plugin one applies: of it and the API, else of it, else of the API, else of all', async () => {
+      const rows: Row[] = [
+        configured('limit', { mark: '-bob-api' }, { consumer_id: 'bob' }),
+        everywhere('limit', '-bob', { consumer_id: 'bob' }),
+        configured('limit', { mark: '-api' }),
+        everywhere('limit', '-all'),
+      ]
+      // In whichever order the list has them.
+      for (const order of [rows, rows.toReversed()]) {
+        for (const row of order) catalog.put('plugins', row)
+        for (const row of rows) {
+          expect(ran(await asBob())).deep.equal([`limit${(row.config as JsonObject).mark}`])
+          catalog.put('plugins', { ...row, enabled: false })
+        }
+        expect(ran(await asBob())).deep.equal([])
+        catalog.remove('plugins', ({ name }) => name === 'limit')
+      }
+    })
+
+    it('its configuration for another API, and that of another consumer, do not apply', async () => {
+      const other = { ...everywhere('limit', '-other', { consumer_id: 'bob' }), api_id: 'other' }
+      catalog.put('plugins', other)
+      catalog.put('plugins', everywhere('limit', '-eve', { consumer_id: 'eve' }))
+      expect(ran(await asBob())).deep.equal([])
+    })
+
+    it('it costs two lookups of plugins, however many apply', async () => {
+      const asked: string[] = []
+      catalog.onLookup = (key) => void asked.push(key)
+      for (const consumer_id of [null, 'bob']) {
+        catalog.put('plugins', everywhere('limit', `-${consumer_id}`, { consumer_id }))
+      }
+      await asBob()
+      expect(asked.filter((key) => key.includes('plugins'))).deep.equal([
+        'plugins:api',
+        'consumer_plugins:bob',
+      ])
+    })
+
     it('its configuration works without one of the API', async () => {
       catalog.put('plugins', configured('limit', { mark: '-bob' }, { consumer_id: 'bob' }))
       expect(ran(await asBob())).deep.equal(['limit-bob'])
