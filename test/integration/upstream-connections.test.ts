@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { expect } from 'chai'
+import { definePlugin } from '../../src/plugins/plugin.ts'
 import { type Counter, Counters } from '../../src/proxy/counters.ts'
 import type { UpstreamFailed } from '../../src/proxy/errors.ts'
 import type { Timeouts } from '../../src/proxy/outbound/timeouts.ts'
@@ -136,6 +137,68 @@ describe('connections to upstreams', () => {
     await until(() => now() === '0,0,1,0,1')
     expect((await ask(gateway.port, '/')).status).equal(502)
     await until(() => now() === '0,0,1,1,1')
+  })
+
+  describe('are kept', () => {
+    let upstream: Upstream
+
+    beforeEach(async () => {
+      upstream = await new Upstream().start()
+    })
+    afterEach(() => upstream.stop())
+
+    it('no longer than they may be, and then closed', async () => {
+      await gateway.stop()
+      gateway = await new TestGateway({ outbound: { idleMs: 50, timeouts: { readMs: 200 } } }).start()
+      addApi(upstream.url)
+      await ask(gateway.port, '/')
+      await until(() => new Counters(gateway.counters).get('upstreamOpen') === 0)
+      await ask(gateway.port, '/')
+      expect(upstream.connections).equal(2)
+    })
+
+    it('not at all where the upstream is about to close them', async () => {
+      addApi(upstream.url)
+      upstream.answer = (_request, response) =>
+        response.writeHead(200, { Connection: 'keep-alive', 'Keep-Alive': 'timeout=1' }).end('fine')
+      for (let i = 0; i < 3; i++) expect((await ask(gateway.port, '/')).body).equal('fine')
+      expect(upstream.connections).equal(3)
+    })
+
+    it('also when they were asked for another protocol, which the upstream declined', async () => {
+      addApi(upstream.url)
+      const upgrade = ['Connection', 'Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Version', '13']
+      expect((await ask(gateway.port, '/', { headers: ['Host', 'test', ...upgrade] })).status).equal(200)
+      expect((await ask(gateway.port, '/')).status).equal(200)
+      expect(upstream.connections).equal(1)
+    })
+  })
+
+  it('a body that is not as long as a plugin says is never completed upstream', async () => {
+    const lie = (length: string) =>
+      definePlugin({
+        name: `says-${length}`,
+        phases: { access: ({ headers }) => void headers.set('Content-Length', length) },
+      })
+    await gateway.stop()
+    gateway = await new TestGateway({ plugins: [lie('3'), lie('9')] }).start()
+    const upstream = await new Upstream().start()
+    let completed = 0
+    upstream.answer = (request, response) => {
+      request.resume().on('end', () => {
+        completed++
+        response.end()
+      })
+    }
+    for (const length of ['3', '9']) {
+      const api = gateway.addApi({ request_host: `${length}.test`, upstream_url: upstream.url })
+      gateway.addPlugin(api, `says-${length}`)
+      const headers = ['Host', `${length}.test`]
+      const reply = await ask(gateway.port, '/', { method: 'POST', body: 'hello', headers })
+      expect(reply.status).equal(502)
+    }
+    expect(completed).equal(0)
+    await upstream.stop()
   })
 
   describe('timeouts', () => {

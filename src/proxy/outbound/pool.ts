@@ -86,7 +86,7 @@ export class Pool implements ConnectionOwner {
     } else if (next) {
       counters.add('upstreamReused', 1)
       next.use(connection)
-    } else if (this.#idle.length < idleSocketsMax && mayKeep()) {
+    } else if (this.#idle.length < idleSocketsMax && connection.idleMs > 0 && mayKeep()) {
       connection.idleSince = now()
       this.#idle.push(connection)
     } else connection.destroy()

@@ -1,4 +1,5 @@
 // The head of a request as it goes to an upstream, with the framing that fits its body, which is never left to chance.
+import { kinds, kindsOf } from '../field-names.ts'
 import type { OutboundRequest } from './outbound.ts'
 
 export interface RequestHead {
@@ -18,12 +19,13 @@ export function requestHead({ method, target, headers, body, upgrade }: Parts): 
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string
     let value = headers[i + 1] as string
-    if (framing.has(name.length)) {
-      const lower = name.toLowerCase()
-      if (ofConnection.has(lower)) continue
+    const of = kindsOf(name) & framing
+    if (of !== 0) {
+      // What says how this one connection goes on, or where a body ends, is said here.
+      if ((of & kinds.hop) !== 0) continue
       // Fields after the body need chunks to come after.
-      if (lower === 'trailer' && (!body || hasLength(headers))) continue
-      if (lower === 'content-length') {
+      if ((of & kinds.trailer) !== 0 && (!body || hasLength(headers))) continue
+      if ((of & kinds.contentLength) !== 0) {
         if (length !== undefined) continue
         length = lengthOf(value)
         // Zeros before it are allowed, and read as a number to another base by some.
@@ -55,10 +57,7 @@ export function trailerText(raw: readonly string[]): string {
   return linesOf(text) === raw.length / 2 && fields.test(text) ? text : ''
 }
 
-/** What says how this one connection goes on, or where a body ends, is said here. */
-const ofConnection = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'])
-/** The lengths of the names that are looked at. */
-const framing = new Set([...ofConnection, 'content-length', 'trailer'].map((name) => name.length))
+const framing = kinds.hop | kinds.contentLength | kinds.trailer
 
 const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 
@@ -81,7 +80,7 @@ function lengthOf(value: string): number {
 }
 
 function hasLength(headers: readonly string[]): boolean {
-  return headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+  return headers.some((name, i) => i % 2 === 0 && (kindsOf(name) & kinds.contentLength) !== 0)
 }
 
 /** Says which: never the value, which may be a secret. */

@@ -61,7 +61,7 @@ export class ResponseParser {
   /** Whether anything came since the request. */
   #isUntouched = true
   /** The beginning of a line that is not complete yet. */
-  #partial = ''
+  #partial: Buffer | undefined
   /** Of the head, or of the trailers, in complete lines; of a chunk's line all. */
   #lineBytes = 0
   /** 0 before the status line. */
@@ -147,26 +147,54 @@ export class ResponseParser {
 
   #readLines(bytes: Buffer, at: number, length: number): number {
     const end = Math.min(length, at + textBytes)
-    const before = this.#partial.length
-    const text = this.#partial + bytes.toString('latin1', at, end)
-    let from = 0
-    for (let to = text.indexOf('\n', before); to >= 0; to = text.indexOf('\n', from)) {
-      this.#count(to + 1 - from)
-      if (to === from || text.charCodeAt(to - 1) !== carriageReturn)
-        throw new Malformed('a line of a head ends without CR')
-      if (to - 1 === from) {
-        this.#partial = ''
-        return this.#readEmptyLine(bytes, at + to + 1 - before, length)
-      }
-      if (this.#status === 0) this.#readStatusLine(text, from, to - 1)
-      else this.#readField(text, from, to - 1)
-      from = to + 1
+    const before = this.#partial
+    if (before === undefined) {
+      const next = this.#scanLines(bytes, at, end)
+      return next < 0 ? end : this.#readEmptyLine(bytes, next, length)
     }
-    this.#partial = from === 0 ? text : text.slice(from)
+    this.#partial = undefined
+    const joined = Buffer.concat([before, bytes.subarray(at, end)])
+    const next = this.#scanLines(joined, 0, joined.length)
+    return next < 0 ? end : this.#readEmptyLine(bytes, at + next - before.length, length)
+  }
+
+  /** @returns  where what comes behind the empty line begins; -1: more has to come, and what is read of a line is kept */
+  #scanLines(bytes: Buffer, at: number, end: number): number {
+    // One text, of which names and values are parts, takes less than a text for each.
+    const text = bytes.toString('latin1', at, end)
+    let from = at
+    for (;;) {
+      let nameEnd = from
+      let to = from
+      if (this.#status !== 0) {
+        while (nameEnd < end && inNames[bytes[nameEnd] as number] === 1) nameEnd++
+        // No blank before the colon, no line that goes on with the one before: both begin with what no name has.
+        if (nameEnd < end && nameEnd > from && bytes[nameEnd] !== colon)
+          throw new Malformed('a field without a proper name')
+        to = nameEnd
+      }
+      while (to < end && inValues[bytes[to] as number] === 1) to++
+      if (to >= end - 1 && (to === end || bytes[to] === carriageReturn)) {
+        this.#keepPartial(bytes, from, end)
+        return -1
+      }
+      if (bytes[to] !== carriageReturn || bytes[to + 1] !== lineFeed)
+        throw new Malformed('a control character in a head, or a line that ends without CR')
+      this.#count(to + 2 - from)
+      if (to === from) return to + 2
+      if (this.#status === 0) this.#readStatusLine(text.slice(from - at, to - at))
+      else this.#readField(bytes, text, at, from, nameEnd, to)
+      from = to + 2
+    }
+  }
+
+  #keepPartial(bytes: Buffer, from: number, end: number): void {
+    const partial = Buffer.from(bytes.subarray(from, end))
     // What is something else may have no lines at all.
-    if (this.#status === 0 && !statusLineBegins(this.#partial)) throw new Malformed('no status line')
-    if (this.#lineBytes + this.#partial.length > headBytesMax) this.#count(this.#partial.length)
-    return end
+    if (this.#status === 0 && !statusLineBegins(partial.toString('latin1')))
+      throw new Malformed('no status line')
+    if (this.#lineBytes + partial.length > headBytesMax) this.#count(partial.length)
+    if (partial.length > 0) this.#partial = partial
   }
 
   #count(bytes: number): void {
@@ -175,36 +203,26 @@ export class ResponseParser {
   }
 
   /** RFC 9112, 4. Some leave out the blank where there is no phrase. */
-  #readStatusLine(text: string, from: number, to: number): void {
-    const status = from + 'HTTP/1.1 '.length
-    const phrase = status + 'nnn'.length
-    this.#isOld = text.startsWith('HTTP/1.0 ', from)
-    if (!this.#isOld && !text.startsWith('HTTP/1.1 ', from)) throw new Malformed('no status line')
-    for (let i = status; i < phrase; i++) this.#status = this.#status * 10 + decimalOf(text.charCodeAt(i))
-    if (!(this.#status >= 100)) throw new Malformed('no proper status')
-    if (phrase < to && text.charCodeAt(phrase) !== space)
-      throw new Malformed('a status of more than 3 digits')
-    for (let i = phrase; i < to; i++) {
-      if (inValues[text.charCodeAt(i)] !== 1) throw new Malformed('a phrase with a control character')
-    }
-    this.#reason = text.slice(phrase + 1, to)
+  #readStatusLine(line: string): void {
+    this.#isOld = line.startsWith('HTTP/1.0 ')
+    if (!this.#isOld && !line.startsWith('HTTP/1.1 ')) throw new Malformed('no status line')
+    let status = 0
+    for (let i = 9; i < 12; i++) status = status * 10 + decimalOf(line.charCodeAt(i))
+    if (!(status >= 100)) throw new Malformed('no proper status')
+    if (line.length > 12 && line.charCodeAt(12) !== space) throw new Malformed('no proper status')
+    this.#status = status
+    this.#reason = line.slice(13)
   }
 
-  /** No blank before the colon, no line that goes on with the one before: both begin with what no name has. */
-  #readField(text: string, from: number, to: number): void {
-    let nameEnd = from
-    while (nameEnd < to && inNames[text.charCodeAt(nameEnd)] === 1) nameEnd++
-    if (nameEnd === from || nameEnd === to || text.charCodeAt(nameEnd) !== colon)
-      throw new Malformed('a field without a proper name')
+  /** @param at  where `text` begins in `bytes` */
+  #readField(bytes: Buffer, text: string, at: number, from: number, nameEnd: number, to: number): void {
+    if (nameEnd === from || nameEnd === to) throw new Malformed('a field without a proper name')
     let valueFrom = nameEnd + 1
     let valueTo = to
-    while (valueFrom < valueTo && isBlank(text.charCodeAt(valueFrom))) valueFrom++
-    while (valueTo > valueFrom && isBlank(text.charCodeAt(valueTo - 1))) valueTo--
-    for (let i = valueFrom; i < valueTo; i++) {
-      if (inValues[text.charCodeAt(i)] !== 1) throw new Malformed('a field with a control character')
-    }
-    const name = text.slice(from, nameEnd)
-    const value = text.slice(valueFrom, valueTo)
+    while (valueFrom < valueTo && isBlank(bytes[valueFrom] as number)) valueFrom++
+    while (valueTo > valueFrom && isBlank(bytes[valueTo - 1] as number)) valueTo--
+    const name = text.slice(from - at, nameEnd - at)
+    const value = text.slice(valueFrom - at, valueTo - at)
     this.#headers.push(name, value)
     this.#notice(name, value)
   }

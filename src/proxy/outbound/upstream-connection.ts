@@ -40,6 +40,9 @@ export interface ConnectionParts {
   readonly asStream: boolean
 }
 
+/** How long one is silent before the system asks whether the other side is still there. In ms. */
+const keepAliveInitialDelay = 30_000
+
 /**
  * All connections of a thread read into it: what is to be kept is copied, and what is not has cost no memory.
  * One read fills it at the most, before anybody else is called.
@@ -65,8 +68,11 @@ export class UpstreamConnection {
     this.#owner = owner
     this.sharesBuffer = !upstream.encrypted && !asStream
     const { host, port } = upstream
-    // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
-    const options = { host, port, lookup, noDelay: true, autoSelectFamilyAttemptTimeout: 1000 }
+    const options = {
+      ...{ host, port, lookup, noDelay: true, keepAlive: true, keepAliveInitialDelay },
+      // Node gives each address of a name 250 ms before it tries the next; far away that is one round trip.
+      autoSelectFamilyAttemptTimeout: 1000,
+    }
     if (upstream.encrypted) this.#socket = this.#connectTls(options, trust())
     else if (asStream) this.#socket = net.connect(options)
     else this.#socket = net.connect({ ...options, onread: { buffer: readBuffer, callback: this.#take } })
