@@ -136,8 +136,13 @@ export class Network {
         ...{ host: address.host, peerHost: host, pipe: back },
       })
       ours.join(theirs)
+      // Until it is opened nobody hears what becomes of it.
+      const unheard = () => undefined
+      ours.on('error', unheard)
       listening.process.hand(() => listening.accept(theirs as unknown as Duplex, from))
       back.send(() => {
+        if (ours.destroyed) return fail('ECONNRESET')
+        ours.off('error', unheard)
         stream = ours
         if (isOver) ours.destroy()
         else if (ours.destroyed) fail('ECONNRESET')

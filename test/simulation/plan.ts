@@ -146,6 +146,8 @@ function operationsOf(random: Random, unrestMs: number, ackTimeoutMs: number): O
   for (let atMs = warmUpMs; atMs < warmUpMs + unrestMs; ) {
     // In bursts, with pauses in which everything can settle.
     atMs += random.fraction() < 0.1 ? between(random, 0, 2 * ackTimeoutMs) : random.fraction() * 2 * gapMs
+    // Not after that: then all is to come to rest.
+    atMs = Math.min(atMs, warmUpMs + unrestMs)
     const waits = random.fraction() < 0.8
     operations.push({ id: operations.length, atMs, kind: pick(random, kinds), waits, draws: draws(random) })
   }
