@@ -451,10 +451,15 @@ function pluginKeys({ api_id, consumer_id }: Row, tables: Tables): string[] {
   return apis.map((id) => `plugins:${id}`)
 }
 
-/** By the keys that there are, all of which were read since. */
+/**
+ * By the keys that there are, all of which were read since: it is absent, or was then, and what became of it since is
+ * what events say.
+ */
 function isKnownAbsent(record: Record, state: State, key: string): boolean {
-  const [family = ''] = key.split(':')
-  return valueAt(state, key) === null && isReadSince(record, keysOf(family))
+  const family = keysOf(key.split(':', 1)[0] as string)
+  const then = record.reads.get(family)
+  if (!then || !isReadSince(record, family)) return false
+  return valueAt(state, key) === null || valueAt(then, key) === null
 }
 
 function isReadSince({ reads, joined }: Record, key: string): boolean {
