@@ -6,7 +6,7 @@ import type { Process } from './process.ts'
 /** Between two threads, in ms: mostly at once, sometimes after whatever the other one was at. */
 const delayMs = 0.4
 /** A thread that has much to do looks at its sockets several times before it looks at its port. */
-const busy = { from: 0.96, mostMs: 20 } as const
+const busy = { from: 0.9, mostMs: 20 } as const
 
 export class SimulatedPort extends EventEmitter {
   readonly #process: Process
