@@ -136,7 +136,7 @@ export class Cluster {
       target: (name) => this.#membership?.peer(name),
       connected: () => this.#membership?.connectedNames() ?? [],
       mayAnswer: (name) => this.#mayAnswer(name),
-      self: () => ({ name: this.name, life: this.#heartbeat?.claim.life ?? 0 }),
+      self: () => ({ name: this.name, life: this.#heartbeat?.life ?? 0 }),
       clock,
       logger,
     })
@@ -262,12 +262,14 @@ export class Cluster {
 
   /**
    * All was loaded, as of `stamp`. What ended this life, or lost its row, may be among what was jumped over: nothing is
-   * fresh under it until the row is seen. A life that began after the stamp is of a history that has been lost.
+   * fresh under it until the row is seen. A life that began in another history than the one that was loaded, or may have,
+   * is over: its position may be another's registration there, even one under this node's name.
    */
-  loaded({ position }: Stamp): void {
+  loaded({ position }: Stamp, reason: string): void {
     this.#freshness.lease(undefined)
     this.#heartbeat?.hurry()
-    if ((this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
+    const mayBeOfAnother = reason === 'other-history' || reason === 'pruned'
+    if (mayBeOfAnother || (this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
   }
 
   /** Tells the others what this node has committed and applied; see `Push.deliver`. */

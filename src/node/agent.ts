@@ -105,7 +105,7 @@ export class Agent {
         const stamp = await this.catalog.load(reason)
         // Nothing is held now that was held before: lookups are not to wait for the next read of the head to be asked.
         this.#pull.answered()
-        this.cluster.loaded(stamp)
+        this.cluster.loaded(stamp, reason)
         this.events.jump(stamp)
         return stamp
       },

@@ -9,8 +9,8 @@ import type { World } from './world.ts'
 const heardMs = 25
 /** Between looks at whether something has come about. */
 const lookMs = 3
-/** Whoever looks for changes himself has done so by then, if he looks often. */
-const restMs = 2500
+/** Whoever looks for changes himself has done so by then, and nobody else has helped. */
+const restMs = 5500
 /** What has not come about by then does not. */
 const patienceMs = 4000
 
@@ -148,6 +148,10 @@ export const ambushes = {
       const hosts = world.hosts()
       const one = hosts[Math.floor(who * hosts.length)] as string
       deafen(world, many < 0.5 ? hosts : [one], ends)
+      if (many < 0.3) {
+        world.workload.changePast(1)
+        world.workload.rest(restMs)
+      }
       return ends.call
     },
   },

@@ -210,8 +210,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: cluster,
-        from: 'life: this.#heartbeat?.claim.life ?? 0 }),',
-        to: 'life: this.#lastLife ?? this.#heartbeat?.claim.life ?? 0 }),',
+        from: 'life: this.#heartbeat?.life ?? 0 }),',
+        to: 'life: this.#lastLife ?? this.#heartbeat?.life ?? 0 }),',
       },
       {
         file: cluster,
@@ -286,6 +286,12 @@ export const mutations: readonly Mutation[] = [
     'test/simulation/forms.ts',
     "const isHeld = row?.life === life && row.status !== 'left'",
     "const isHeld = row !== undefined && row.status !== 'left'",
+  ),
+  one(
+    'a life goes on in another history than the one that it began in',
+    cluster,
+    "const mayBeOfAnother = reason === 'other-history' || reason === 'pruned'",
+    'const mayBeOfAnother = reason === undefined',
   ),
   one(
     'who has lost the name keeps it',

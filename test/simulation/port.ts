@@ -6,7 +6,7 @@ import type { Process } from './process.ts'
 /** Between two threads, in ms: mostly at once, sometimes after whatever the other one was at. */
 const delayMs = 0.4
 /** A thread that has much to do looks at its sockets several times before it looks at its port. */
-const busy = { from: 0.96, mostMs: 20 } as const
+const busy = { from: 0.9, mostMs: 20 } as const
 
 export class SimulatedPort extends EventEmitter {
   readonly #process: Process
@@ -14,6 +14,7 @@ export class SimulatedPort extends EventEmitter {
   readonly #arrived: unknown[] = []
   #peer: SimulatedPort | undefined
   #isClosed = false
+  #busyUntil = 0
 
   constructor(process: Process, chance: () => number) {
     super()
@@ -37,8 +38,10 @@ export class SimulatedPort extends EventEmitter {
     if (this.#isClosed || !peer) return
     peer.#arrived.push(copyOf(message, new Map()))
     const chance = this.#chance()
-    const busyMs = Math.max(0, (busy.mostMs * (chance - busy.from)) / (1 - busy.from))
-    this.#process.clock.after(delayMs * chance ** 3 + busyMs, () => peer.#deliver())
+    const now = this.#process.clock.monotonic()
+    if (chance > busy.from) peer.#busyUntil = now + (busy.mostMs * (chance - busy.from)) / (1 - busy.from)
+    const waitMs = Math.max(delayMs * chance ** 3, peer.#busyUntil - now)
+    this.#process.clock.after(waitMs, () => peer.#deliver())
   }
 
   /** As `receiveMessageOnPort`. */

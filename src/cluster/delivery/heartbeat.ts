@@ -47,6 +47,11 @@ export class Heartbeat {
     return this.#claim
   }
 
+  /** In which this node speaks for itself; 0, which is nobody's, from when it is over until the next one has begun. */
+  get life(): Position {
+    return this.#expired ? 0 : this.#claim.life
+  }
+
   /** The head of the log, from the primary; with it, when it is time, the heartbeat. @throws {DatastoreAway} */
   async head(): Promise<Stamp> {
     const { clock, log, logger } = this.#parts

@@ -57,6 +57,40 @@ describe('in a simulated cluster, a datastore that has lost its newest changes',
       })
     }))
 
+  it('does not leave two processes with one name and one life', () =>
+    scenario(3, ({ world, node, strike, run }) => {
+      const { network, datastore, scheduler } = world
+      const host = '10.0.0.3'
+      const before = datastore.head.position
+      const { directory, process } = node(3)
+      process.kill()
+      world.start(host, directory)
+      scheduler.runUntil(() => node(3)?.serves() === true, 2000, 1)
+      const { name, life } = node(3)
+      expect(life).to.equal(before + 1)
+      // Its registration is lost, nobody reaches it, and a copy of it registers at the same position.
+      const apart = (one: string, others: readonly string[]) =>
+        others.flatMap((other) => [network.cut(one, other), network.cut(other, one)])
+      const cuts = [
+        ...apart(host, ['10.0.0.1', '10.0.0.2', '10.0.0.4']),
+        ...apart('10.0.0.200', ['10.0.0.1', '10.0.0.2', host]),
+      ]
+      const calm = world.disturb()
+      const end = strike('tail lost', 0)
+      run(100)
+      end()
+      run(1000)
+      expect(datastore.head.position).to.equal(before)
+      world.start(world.newHost(), { name })
+      scheduler.runUntil(() => node(4)?.serves() === true, 5000, 1)
+      expect(datastore.nodes.get(name)?.life).to.equal(life)
+      for (const end of cuts) end()
+      calm()
+      run(6000)
+      const names = world.nodes.map((one) => one.name)
+      expect(new Set(names).size).to.equal(4)
+    }))
+
   it('is believed, whatever members still know of the changes that it has lost', async () => {
     // Whether a node meets one that knows of them, before it has found out itself, is a matter of milliseconds.
     for (const downMs of [450, 560]) {

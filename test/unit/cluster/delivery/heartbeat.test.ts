@@ -103,6 +103,16 @@ describe('a heartbeat', () => {
     expect(heartbeat.claim.life).to.equal(5)
   })
 
+  it('speaks in no life from when its own is over until the next one has begun', async () => {
+    const { heartbeat } = make(['held', 'held'])
+    await heartbeat.head()
+    expect(heartbeat.life).to.equal(5)
+    heartbeat.expire()
+    expect(heartbeat.life).to.equal(0)
+    await heartbeat.head()
+    expect(heartbeat.life).to.equal(6)
+  })
+
   it('does not put back a life that its log does not reach: it is of a history that was lost', async () => {
     const { acts, heartbeat } = make(['gone'])
     head.position = 4
