@@ -150,10 +150,25 @@ export class FastReply implements Reply {
     requireFields(trailers)
     if (this.#isInChunks) this.#held += lastChunk(trailers)
     this.#state = 'ended'
-    this.flush()
-    if (this.#isLast && !this.isHeardOut && this.#isCounted) this.#hangUp()
-    else if (this.#socket.writableLength === 0) this.#complete()
-    else this.#socket.write('', 'latin1', (error) => (error ? undefined : this.#complete()))
+    if (this.#isLast && !this.isHeardOut && this.#isCounted) {
+      this.flush()
+      this.#hangUp()
+      return
+    }
+    // What is to be encrypted is never written at once.
+    if (!('encrypted' in this.#socket)) this.flush()
+    if (this.#held === '' && this.#socket.writableLength === 0) this.#complete()
+    else this.#sayLast()
+  }
+
+  /** Says what is held, if anything, and waits until all is on its way. */
+  #sayLast(): void {
+    const text = this.#held
+    this.#held = ''
+    this.#bytesSent += text.length
+    this.#socket.write(text, 'latin1', (error) => {
+      if (!error) this.#complete()
+    })
   }
 
   /** Writes what is held. */
