@@ -292,7 +292,7 @@ export const settings = {
     type: 'boolean',
     default: true,
     reload: false,
-    help: 'Whether plain requests are read by a parser of our own, at less than half of what they cost otherwise. What is in any way out of the ordinary is read by that of Node in either case, and nothing is taken or refused that would not be without it. Off, all are.',
+    help: 'Whether plain requests are read and answered without the HTTP server of Node, at less than half of what that takes. What is in any way out of the ordinary is for that in either case, and nothing is taken or refused that would not be without it. Off, all are.',
   },
 
   'proxy.held_body_max': {

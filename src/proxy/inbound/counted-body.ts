@@ -27,12 +27,16 @@ export class CountedBody extends Readable {
     return this.destroyed || this.readableLength < this.readableHighWaterMark
   }
 
-  /** Takes from `chunk` what is its own; returns where that ends. */
-  feed(chunk: Buffer, from: number): number {
+  /**
+   * Takes from `chunk` what is its own; returns where that ends.
+   * @param isLent  whether `chunk` will hold something else by the time that it is read
+   */
+  feed(chunk: Buffer, from: number, isLent: boolean): number {
     const end = Math.min(chunk.length, from + this.#bytesLeft)
     this.#bytesLeft -= end - from
     if (this.destroyed) return end
-    if (end > from) this.push(chunk.subarray(from, end))
+    const own = chunk.subarray(from, end)
+    if (end > from) this.push(isLent ? Buffer.from(own) : own)
     if (this.#bytesLeft === 0) this.push(null)
     return end
   }

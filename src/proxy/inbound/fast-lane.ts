@@ -8,10 +8,13 @@ import type { Connection } from './connection.ts'
 import { CountedBody } from './counted-body.ts'
 import type { FastHead, FastHeadReader } from './fast-head.ts'
 import { type FastReplies, FastReply } from './fast-reply.ts'
+import { SharedSocket } from './shared-socket.ts'
 
 /** What all connections of an inbound share. */
 export interface FastLaneParts {
   readonly clock: Clock
+  /** What shared sockets are read into. */
+  readonly memory: Buffer
   readonly reader: FastHeadReader
   readonly replies: FastReplies
   serve(connection: Connection, reply: FastReply, incoming: Incoming): void
@@ -40,13 +43,16 @@ export class FastLane {
     this.#socket = socket
     const { remoteAddress = '', localPort = 0 } = socket
     this.#peer = { remoteAddress, localPort, encrypted: 'encrypted' in socket }
-    socket.on('data', this.#take).on('end', this.#ended)
+    if (socket instanceof SharedSocket) socket.taker = this.#take
+    else socket.on('data', this.#take)
+    socket.on('end', this.#ended)
     socket.on('drain', () => this.#reply?.drained())
     socket.on('close', () => this.#broken())
     // What breaks it also closes it.
     socket.on('error', () => {})
   }
 
+  /** @param chunk  not to be kept of a shared socket */
   readonly #take = (chunk: Buffer): void => {
     let at = this.#body ? this.#takeBody(this.#body, chunk, 0) : 0
     while (at < chunk.length) {
@@ -94,7 +100,7 @@ export class FastLane {
   }
 
   #takeBody(body: CountedBody, chunk: Buffer, from: number): number {
-    const end = body.feed(chunk, from)
+    const end = body.feed(chunk, from, this.#socket instanceof SharedSocket)
     if (body.isComplete) this.#heardOut()
     else if (!body.hasRoom) this.#socket.pause()
     return end
@@ -130,9 +136,11 @@ export class FastLane {
   /** The rest is for the ordinary lane, which may begin before the reply in hand is through: it waits for its turn. */
   #leave(rest: Buffer): void {
     const socket = this.#socket
+    const isShared = socket instanceof SharedSocket
+    if (isShared) socket.taker = undefined
     socket.off('data', this.#take).off('end', this.#ended)
     this.#parts.toOrdinaryLane(this.#connection)
-    socket.unshift(rest)
+    socket.unshift(isShared ? Buffer.from(rest) : rest)
   }
 
   /** The client says no more. As with node:http, it is taken to have gone. */

@@ -4,7 +4,16 @@ import type { Clock } from '../../base/clock.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
-import { canHaveTrailers, headText, isBodilessStatus, phraseOf, requireField, requireFields } from './head.ts'
+import {
+  canHaveTrailers,
+  headText,
+  isBodilessStatus,
+  latin1,
+  phraseOf,
+  requireField,
+  requireFields,
+  textMax,
+} from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 import { isNamed } from './strictness.ts'
 
@@ -50,9 +59,6 @@ export interface FastRequest {
   readonly keepsAlive: boolean
   readonly body: CountedBody | null
 }
-
-/** As much goes into one text with the head, and by one call to the system; node:net writes longer texts another way. */
-const textMax = 16 * 1024
 
 export class FastReply implements Reply {
   watcher: ReplyWatcher = nobody
@@ -144,10 +150,25 @@ export class FastReply implements Reply {
     requireFields(trailers)
     if (this.#isInChunks) this.#held += lastChunk(trailers)
     this.#state = 'ended'
-    this.flush()
-    if (this.#isLast && !this.isHeardOut && this.#isCounted) this.#hangUp()
-    else if (this.#socket.writableLength === 0) this.#complete()
-    else this.#socket.write('', 'latin1', (error) => (error ? undefined : this.#complete()))
+    if (this.#isLast && !this.isHeardOut && this.#isCounted) {
+      this.flush()
+      this.#hangUp()
+      return
+    }
+    // What is to be encrypted is never written at once.
+    if (!('encrypted' in this.#socket)) this.flush()
+    if (this.#held === '' && this.#socket.writableLength === 0) this.#complete()
+    else this.#sayLast()
+  }
+
+  /** Says what is held, if anything, and waits until all is on its way. */
+  #sayLast(): void {
+    const text = this.#held
+    this.#held = ''
+    this.#bytesSent += text.length
+    this.#socket.write(text, 'latin1', (error) => {
+      if (!error) this.#complete()
+    })
   }
 
   /** Writes what is held. */
@@ -283,9 +304,4 @@ function lastChunk(trailers: readonly string[]): string {
   let text = '0\r\n'
   for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`
   return `${text}\r\n`
-}
-
-function latin1(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  return buffer.toString('latin1')
 }

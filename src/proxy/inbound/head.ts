@@ -14,6 +14,15 @@ export function headText(status: number, reason: string | undefined, raw: readon
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
+/** A body that is no larger is written as text, with its head and in one go; node:net would copy larger texts. */
+export const textMax = 16 * 1024
+
+/** Each byte one char. */
+export function latin1(bytes: Uint8Array): string {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return buffer.toString('latin1')
+}
+
 /** @throws {TypeError} for names and values that can't stand in a head */
 export function requireFields(raw: readonly string[]): void {
   for (let i = 0; i < raw.length; i += 2) requireField(raw[i] as string, raw[i + 1] as string)

@@ -22,6 +22,7 @@ import { headText } from './head.ts'
 import { HttpReply, hasBody } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
 import { type ClientLimits, defaultLimits } from './limits.ts'
+import { SharedSocket } from './shared-socket.ts'
 import { faultOf, refusalOf, strictOptions } from './strictness.ts'
 import { createTlsServer, present, type TlsOptions } from './tls-server.ts'
 import { UpgradeReply } from './upgrade-reply.ts'
@@ -48,6 +49,9 @@ export interface HttpInboundOptions {
 
 /** Requests that a client may have sent beyond the one in hand. A reader of 64 KiB at once can find that many. */
 const queuedMax = 2000
+
+/** Read at once, at the most; node:net reads as much. */
+const readBytes = 64 * 1024
 
 const roomRemedy = 'raise proxy.connections_max, and `ulimit -n` if it is low, or add workers or nodes'
 
@@ -102,8 +106,9 @@ export class HttpInbound implements Inbound {
     this.#readOrdinarily = (socket) => listener?.call(this.#server, socket)
     this.#server.removeListener(connected, listener as () => void)
     this.#fastLane = options.fastLane === false ? undefined : this.#makeFastLane()
-    this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
-    this.#server.on(connected, (socket: Socket) => this.#connected(socket))
+    if (tls) this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
+    if (tls) this.#server.on('secureConnection', (socket: Socket) => this.#connected(socket))
+    else this.#server.on('connection', (socket: Socket) => this.#acceptedPlain(socket))
     this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
     this.#server.on('checkContinue', (request, response) => this.#takeExpecting(request, response))
@@ -161,6 +166,12 @@ export class HttpInbound implements Inbound {
     socket.once('close', () => this.#sockets.delete(socket))
   }
 
+  #acceptedPlain(socket: Socket): void {
+    const own = this.#fastLane ? SharedSocket.over(socket, this.#fastLane.memory) : socket
+    this.#accepted(own)
+    this.#connected(own)
+  }
+
   /** There is no room for it. */
   #turnAway(peer: string | undefined): void {
     const reason = 'connections' satisfies RefusalReason
@@ -193,6 +204,7 @@ export class HttpInbound implements Inbound {
     const clock = this.#clock
     return {
       clock,
+      memory: Buffer.allocUnsafeSlow(readBytes),
       reader: new FastHeadReader(this.#limits),
       replies: new FastReplies({ clock, idleMs: this.#limits.idleMs, isDraining: () => this.#draining }),
       serve: (connection, reply, incoming) => {

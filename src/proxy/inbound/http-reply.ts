@@ -5,7 +5,15 @@ import type { Clock } from '../../base/clock.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
 import type { Answer } from '../request.ts'
-import { canHaveTrailers, headText, isBodilessStatus, phraseOf, requireFields } from './head.ts'
+import {
+  canHaveTrailers,
+  headText,
+  isBodilessStatus,
+  latin1,
+  phraseOf,
+  requireFields,
+  textMax,
+} from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class HttpReply implements Reply {
@@ -22,6 +30,10 @@ export class HttpReply implements Reply {
   #isBodiless = false
   /** Whether some of the body was written. */
   #begun = false
+  /** Whether the head was given to node:http, and may wait for what else this tick brings. */
+  #isHeadHeld = false
+  /** What it waits with. */
+  #first: Uint8Array | undefined
   #ended = false
   #closed = false
   /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
@@ -87,11 +99,20 @@ export class HttpReply implements Reply {
     requireFields(raw)
     this.#response.writeHead(status, phraseOf(status, reason), raw)
     // The body may be long in coming. If it is here already, it has been written by then, and one packet takes both.
+    this.#isHeadHeld = true
     queueMicrotask(() => this.#sendHead())
   }
 
   #sendHead(): void {
+    this.#isHeadHeld = false
     if (this.open && !this.#begun) this.#flushHead()
+    else if (this.open) this.#writeFirst()
+  }
+
+  #writeFirst(): boolean {
+    const first = this.#first
+    this.#first = undefined
+    return first === undefined || this.#response.write(first)
   }
 
   /** As `flushHeaders` does, but for what that would write as UTF-8: heads are bytes. */
@@ -102,8 +123,14 @@ export class HttpReply implements Reply {
   }
 
   write(chunk: Uint8Array): boolean {
+    if (!this.open) return true
+    if (this.#isHeadHeld && !this.#begun && !this.#response.chunkedEncoding) this.#first = chunk
+    else {
+      this.#writeFirst()
+      this.#response.write(chunk)
+    }
     this.#begun = true
-    return !this.open || this.#response.write(chunk)
+    return !this.#response.writableNeedDrain
   }
 
   end(trailers: readonly string[] = []): void {
@@ -111,7 +138,15 @@ export class HttpReply implements Reply {
     if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers))
     this.#ended = true
     if (this.#isLastWord()) this.#hangUp()
+    else if (this.#first) this.#endWith(this.#first)
     else this.#response.end()
+  }
+
+  /** With the head in one text, if it is small: written as several things it would cost half as much again. */
+  #endWith(chunk: Uint8Array): void {
+    this.#first = undefined
+    if (chunk.length <= textMax) this.#response.end(latin1(chunk), 'latin1')
+    else this.#response.end(chunk)
   }
 
   switchTo(): undefined {}
@@ -142,7 +177,8 @@ export class HttpReply implements Reply {
    */
   #hangUp(): void {
     this.lingersSince = this.#clock.monotonic()
-    this.#flushHead()
+    if (this.#first) this.#writeFirst()
+    else this.#flushHead()
     // What is written may not be on its way yet: a request without a body is over at once.
     this.#request.once('close', () => this.#socket.destroySoon())
     this.#request.resume()
