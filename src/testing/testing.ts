@@ -13,7 +13,7 @@ import type { LogRecord, Plugin } from '../plugins/plugin.ts'
 import { joinPlugins } from '../plugins/plugins.ts'
 import { BenchClock } from './bench-clock.ts'
 import { DataPlane, recorderName } from './data-plane.ts'
-import { keepLines, type Line } from './kept-lines.ts'
+import { keepLines, type Line, shownLine } from './kept-lines.ts'
 import { loneAdmin } from './lone-admin.ts'
 import { MemoryStore } from './memory-store.ts'
 import { Upstream } from './upstream.ts'
@@ -27,6 +27,8 @@ export interface BenchOptions {
   readonly trustedIps?: readonly string[]
   /** How much of a body is held for plugins. Default: as a node. */
   readonly heldBytesMax?: number
+  /** Told what is logged as an error, as text with a line break: a plugin that threw, for one. Default: to standard error. */
+  readonly print?: (text: string) => void
 }
 
 /** What the Admin API answered. */
@@ -71,8 +73,11 @@ export class Bench {
   readonly #resources = new Resources()
 
   /** Use {startBench}. */
-  constructor({ plugins = [], ...options }: BenchOptions) {
-    const logger = keepLines(this.lines)
+  constructor({ plugins = [], print = toStandardError, ...options }: BenchOptions) {
+    const logger = keepLines((line) => {
+      this.lines.push(line)
+      if (line.level === 'error') print(shownLine(line))
+    })
     this.#plugins = joinPlugins(plugins.map((plugin) => ({ name: plugin?.name, plugin })))
     const entities = [...coreEntities, ...this.#plugins.flatMap(({ entities }) => entities)]
     this.#store = new MemoryStore({
@@ -189,6 +194,10 @@ export class Bench {
     if (!old && next) catalog.put('plugins', recording(next))
     if (!next) catalog.remove('plugins', ({ api_id }) => api_id === old?.id)
   }
+}
+
+function toStandardError(text: string): void {
+  process.stderr.write(text)
 }
 
 const jsonHeaders = { 'content-type': 'application/json' }

@@ -143,6 +143,23 @@ describe('the bench for plugins', () => {
     expect((await bench.record(1)).request).to.deep.include({ method: 'GET', uri: '/hall' })
   })
 
+  it('says what a plugin threw, and where, besides the 500', async () => {
+    const told: string[] = []
+    const careless = definePlugin({
+      name: 'careless',
+      phases: {
+        access() {
+          throw new TypeError('so careless')
+        },
+      },
+    })
+    await using other = await startBench({ plugins: [careless], print: (text) => told.push(text) })
+    await other.configure('careless')
+    expect((await other.fetch('/')).status).to.equal(500)
+    expect(told).to.have.length(1)
+    expect(told[0]).to.match(/careless.*\n.*so careless\n.*at .*testing\.test\.ts/s)
+  })
+
   it('refuses what a node would not load', async () => {
     const twin = definePlugin({ name: 'key-auth', phases: {} })
     const error = await startBench({ plugins: [twin] }).catch((error) => error)
