@@ -5,11 +5,14 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdmin } from '../admin/admin.ts'
 import { EventStreams } from '../admin/event-streams.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Json, JsonObject, Row } from '../base/json.ts'
+import { systemRandom } from '../base/random.ts'
 import { Resources } from '../base/resources.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { rowWriter } from '../node/row-writer.ts'
-import type { LogRecord, Plugin } from '../plugins/plugin.ts'
+import { makeSelfSigned } from '../node/self-signed.ts'
+import type { KeyPair, LogRecord, Plugin } from '../plugins/plugin.ts'
 import { joinPlugins } from '../plugins/plugins.ts'
 import { BenchClock } from './bench-clock.ts'
 import { DataPlane, recorderName } from './data-plane.ts'
@@ -27,6 +30,8 @@ export interface BenchOptions {
   readonly trustedIps?: readonly string[]
   /** How much of a body is held for plugins. Default: as a node. */
   readonly heldBytesMax?: number
+  /** Whether it listens for TLS as well, with a certificate of its own for localhost. Default: false. */
+  readonly tls?: boolean
   /** Told what is logged as an error, as text with a line break: a plugin that threw, for one. Default: to standard error. */
   readonly print?: (text: string) => void
 }
@@ -73,7 +78,7 @@ export class Bench {
   readonly #resources = new Resources()
 
   /** Use {startBench}. */
-  constructor({ plugins = [], print = toStandardError, ...options }: BenchOptions) {
+  constructor({ plugins = [], print = toStandardError, tls = false, ...options }: BenchOptions) {
     const logger = keepLines((line) => {
       this.lines.push(line)
       if (line.level === 'error') print(shownLine(line))
@@ -91,6 +96,7 @@ export class Bench {
     this.#plane = new DataPlane({
       ...options,
       ...{ plugins: this.#plugins, logger, pluginClock: this.clock },
+      tls: tls ? { pair: ownPair() } : undefined,
       writer: { update: (entity, where, values) => write(entity.name, where, values) },
     })
     const admin = { ...loneAdmin, store: this.#store, plugins: this.#plugins, logger, clock: this.clock }
@@ -114,6 +120,11 @@ export class Bench {
   /** Where clients connect, e.g. `http://127.0.0.1:41234`. */
   get proxyUrl(): string {
     return `http://127.0.0.1:${this.#plane.port}`
+  }
+
+  /** Where clients connect with TLS; 0 without `tls`. */
+  get tlsPort(): number {
+    return this.#plane.tlsPort
   }
 
   get adminUrl(): string {
@@ -195,6 +206,14 @@ export class Bench {
     if (!next) catalog.remove('plugins', ({ api_id }) => api_id === old?.id)
   }
 }
+
+/** For as long as a test may take. */
+function ownPair(): KeyPair {
+  const now = systemClock.now()
+  return makeSelfSigned({ validFrom: now - dayMs, validTo: now + dayMs, serial: systemRandom.hex(16) })
+}
+
+const dayMs = 86_400_000
 
 function toStandardError(text: string): void {
   process.stderr.write(text)
