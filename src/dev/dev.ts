@@ -71,9 +71,11 @@ class Dev {
   readonly #ended = new Set<LocalNode>()
   readonly #plugins = new PluginWatch({
     look: () => this.#pluginCode(),
-    changed: () => this.#reloadPlugins(),
+    changed: () => this.#up.promise.then(() => this.#reloadPlugins()),
     clock: systemClock,
   })
+  /** Resolves when all nodes have been started, or it is over. */
+  readonly #up = Promise.withResolvers<void>()
 
   constructor(options: DevOptions) {
     this.#options = options
@@ -85,11 +87,16 @@ class Dev {
     const echo = await startEcho()
     try {
       screen.print(`starting ${this.#options.nodes} nodes …`)
+      // Before any node reads them, so that no change is between two nodes.
+      await this.#plugins.start()
       await Promise.race([this.#startAll(), this.#stopped()])
+      this.#up.resolve()
       if (!this.#stopping.signal.aborted) await this.#introduce(echo)
-      await this.#watchPlugins()
+      await this.#tellOfPlugins()
       await this.#watch()
     } finally {
+      this.#stopping.abort()
+      this.#up.resolve()
       await this.#plugins.stop()
       screen.show([])
       screen.print('stopping …')
@@ -144,8 +151,7 @@ class Dev {
     for (const line of introduction(surroundings)) screen.print(line)
   }
 
-  async #watchPlugins(): Promise<void> {
-    await this.#plugins.start()
+  async #tellOfPlugins(): Promise<void> {
     const { folders } = await this.#pluginCode()
     if (folders.length === 0 || this.#stopping.signal.aborted) return
     this.#options.screen.print(`Your plugins are reloaded when something changes in ${folders.join(', ')}.`)
@@ -167,6 +173,7 @@ class Dev {
     const done: number[] = []
     const changed = new Set<string>()
     for (const node of this.#nodes) {
+      if (this.#stopping.signal.aborted) return
       try {
         for (const name of (await node.reload()).plugins ?? []) changed.add(name)
         done.push(node.number)

@@ -11,7 +11,7 @@ const endings = new Set(['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json', 
 /** So many entries of folders are looked at, nearest first: a plugin may lie in a folder with all sorts of things. */
 const entriesMaxDefault = 2000
 /** Of a larger file, size and time of change stand for the content: that is data, not code. */
-const bytesMax = 1 << 20
+const bytesMax = 256 * 1024
 
 /**
  * Of the sources in the folder of `entry` and those below it, as hex; hidden folders and `node_modules` are left out. The

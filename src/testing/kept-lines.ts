@@ -1,4 +1,5 @@
 // A logger whose lines are kept for whoever asks what was said.
+import { inspect } from 'node:util'
 import type { LogFields, Logger, LogLevel } from '../base/logger.ts'
 
 export interface Line {
@@ -9,17 +10,25 @@ export interface Line {
   readonly fields: LogFields
 }
 
-/** Puts its lines into `lines`. */
-export function keepLines(lines: Line[], scope = ''): Logger {
+/** Gives its lines to `keep`. */
+export function keepLines(keep: (line: Line) => void, scope = ''): Logger {
   const say =
     (level: LogLevel) =>
     (sentence: string, fields: LogFields = {}) =>
-      void lines.push({ level, scope, sentence, fields })
+      keep({ level, scope, sentence, fields })
   return {
-    scope: (scope) => keepLines(lines, scope),
+    scope: (scope) => keepLines(keep, scope),
     debug: say('debug'),
     info: say('info'),
     warn: say('warn'),
     error: say('error'),
   }
+}
+
+/** For a person: what is wrong, and where. */
+export function shownLine({ sentence, fields }: Line): string {
+  const { error, ...others } = fields
+  const told = Object.entries(others).filter(([, value]) => value !== undefined && value !== 0)
+  const words = told.map(([name, value]) => `${name} ${typeof value === 'string' ? value : inspect(value)}`)
+  return `${[sentence, ...words].join(', ')}\n${error === undefined ? '' : `${inspect(error)}\n`}`
 }

@@ -5,15 +5,18 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdmin } from '../admin/admin.ts'
 import { EventStreams } from '../admin/event-streams.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Json, JsonObject, Row } from '../base/json.ts'
+import { systemRandom } from '../base/random.ts'
 import { Resources } from '../base/resources.ts'
 import { coreEntities } from '../entities/entities.ts'
 import { byEntity, rowWriter } from '../node/row-writer.ts'
-import type { LogRecord, Plugin } from '../plugins/plugin.ts'
+import { makeSelfSigned } from '../node/self-signed.ts'
+import type { KeyPair, LogRecord, Plugin } from '../plugins/plugin.ts'
 import { joinPlugins } from '../plugins/plugins.ts'
 import { BenchClock } from './bench-clock.ts'
 import { DataPlane, recorderName } from './data-plane.ts'
-import { keepLines, type Line } from './kept-lines.ts'
+import { keepLines, type Line, shownLine } from './kept-lines.ts'
 import { loneAdmin } from './lone-admin.ts'
 import { MemoryStore } from './memory-store.ts'
 import { Upstream } from './upstream.ts'
@@ -27,6 +30,10 @@ export interface BenchOptions {
   readonly trustedIps?: readonly string[]
   /** How much of a body is held for plugins. Default: as a node. */
   readonly heldBytesMax?: number
+  /** Whether it listens for TLS as well, with a certificate of its own for localhost. Default: false. */
+  readonly tls?: boolean
+  /** Told what is logged as an error, as text with a line break: a plugin that threw, for one. Default: to standard error. */
+  readonly print?: (text: string) => void
 }
 
 /** What the Admin API answered. */
@@ -71,8 +78,11 @@ export class Bench {
   readonly #resources = new Resources()
 
   /** Use {startBench}. */
-  constructor({ plugins = [], ...options }: BenchOptions) {
-    const logger = keepLines(this.lines)
+  constructor({ plugins = [], print = toStandardError, tls = false, ...options }: BenchOptions) {
+    const logger = keepLines((line) => {
+      this.lines.push(line)
+      if (line.level === 'error') print(shownLine(line))
+    })
     this.#plugins = joinPlugins(plugins.map((plugin) => ({ name: plugin?.name, plugin })))
     const entities = [...coreEntities, ...this.#plugins.flatMap(({ entities }) => entities)]
     this.#store = new MemoryStore({
@@ -90,6 +100,7 @@ export class Bench {
     this.#plane = new DataPlane({
       ...options,
       ...{ plugins: this.#plugins, logger, pluginClock: this.clock },
+      tls: tls ? { pair: ownPair() } : undefined,
       writer: byEntity(writer),
     })
     const admin = { ...loneAdmin, store: this.#store, plugins: this.#plugins, logger, clock: this.clock }
@@ -113,6 +124,11 @@ export class Bench {
   /** Where clients connect, e.g. `http://127.0.0.1:41234`. */
   get proxyUrl(): string {
     return `http://127.0.0.1:${this.#plane.port}`
+  }
+
+  /** Where clients connect with TLS; 0 without `tls`. */
+  get tlsPort(): number {
+    return this.#plane.tlsPort
   }
 
   get adminUrl(): string {
@@ -193,6 +209,18 @@ export class Bench {
     if (!old && next) catalog.put('plugins', recording(next))
     if (!next) catalog.remove('plugins', ({ api_id }) => api_id === old?.id)
   }
+}
+
+/** For as long as a test may take. */
+function ownPair(): KeyPair {
+  const now = systemClock.now()
+  return makeSelfSigned({ validFrom: now - dayMs, validTo: now + dayMs, serial: systemRandom.hex(16) })
+}
+
+const dayMs = 86_400_000
+
+function toStandardError(text: string): void {
+  process.stderr.write(text)
 }
 
 const jsonHeaders = { 'content-type': 'application/json' }

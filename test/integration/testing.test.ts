@@ -1,7 +1,11 @@
 // The bench that plugins are tried on (troop/testing), as a plugin's own test uses it.
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:tls'
 import { expect } from 'chai'
 import { commonFields, consumerField, defineEntity, definePlugin, Refusal } from '../../src/index.ts'
 import { type Bench, startBench } from '../../src/testing/testing.ts'
+import { certificate, certificateKey } from '../support/certificate.ts'
 
 const badge = defineEntity({
   name: 'badges',
@@ -141,6 +145,51 @@ describe('the bench for plugins', () => {
       fields: { code: 'b1' },
     })
     expect((await bench.record(1)).request).to.deep.include({ method: 'GET', uri: '/hall' })
+  })
+
+  it('says what a plugin threw, and where, besides the 500', async () => {
+    const told: string[] = []
+    const careless = definePlugin({
+      name: 'careless',
+      phases: {
+        access() {
+          throw new TypeError('so careless')
+        },
+      },
+    })
+    await using other = await startBench({ plugins: [careless], print: (text) => told.push(text) })
+    await other.configure('careless')
+    expect((await other.fetch('/')).status).to.equal(500)
+    expect(told).to.have.length(1)
+    expect(told[0]).to.match(/careless.*\n.*so careless\n.*at .*testing\.test\.ts/s)
+  })
+
+  it('takes TLS where that is wanted, and shows what a plugin has for the name', async () => {
+    const own = definePlugin({
+      name: 'own-certificate',
+      phases: {
+        certificate: (name) => (name === 'a.test' ? { certificate, key: certificateKey } : undefined),
+      },
+    })
+    await using secure = await startBench({ plugins: [own], tls: true })
+    const upstream_url = secure.upstream.url
+    for (const name of ['a', 'b']) {
+      await secure.admin('POST', '/apis', { name, request_host: `${name}.test`, upstream_url })
+      await secure.admin('POST', `/apis/${name}/plugins`, { name: 'own-certificate' })
+    }
+    const shown = async (servername: string) => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: secure.tlsPort,
+        servername,
+        rejectUnauthorized: false,
+      })
+      await once(socket, 'secureConnect')
+      const { raw } = socket.getPeerCertificate()
+      socket.destroy()
+      return raw.equals(new X509Certificate(certificate).raw)
+    }
+    expect([await shown('a.test'), await shown('b.test')]).to.deep.equal([true, false])
   })
 
   it('refuses what a node would not load', async () => {

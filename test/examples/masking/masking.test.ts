@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib'
 import { type Bench, startBench } from 'troop/testing'
 import masking from './masking.ts'
 
-async function benchWithMasking(): Promise<Bench> {
-  const bench = await startBench({ plugins: [masking] })
+async function benchWithMasking(print?: (text: string) => void): Promise<Bench> {
+  const bench = await startBench({ plugins: [masking], ...(print && { print }) })
   await bench.configure('masking', { words: ['secret', 'größe'] })
   return bench
 }
@@ -50,10 +50,12 @@ test('what is no text passes as it is', async () => {
   assert.equal(await (await bench.fetch('/')).text(), 'secret')
 })
 
-test('an answer with a line that is too long is cut off', async () => {
-  await using bench = await benchWithMasking()
+test('an answer with a line that is too long is cut off, and the log says why', async () => {
+  const told: string[] = []
+  await using bench = await benchWithMasking((text) => void told.push(text))
   bench.upstream.answer = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/plain' }).end(Buffer.alloc(200_000, 'x'))
   }
   await assert.rejects((await bench.fetch('/')).text())
+  assert.match(told.join(), /a line is longer than 65536 characters/)
 })
