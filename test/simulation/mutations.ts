@@ -176,12 +176,6 @@ export const mutations: readonly Mutation[] = [
     'if (news.length === 0) {',
   ),
   one(
-    'a page is not held against what was pushed while it was on its way',
-    follower,
-    'if (this.#applied !== from && !continues(this.#applied, news))',
-    'if (news.length < 0)',
-  ),
-  one(
     'transactions are applied event by event',
     follower,
     'for (const transaction of transactionsOf(events)) {',
@@ -286,12 +280,6 @@ export const mutations: readonly Mutation[] = [
     'test/simulation/forms.ts',
     "const isHeld = row?.life === life && row.status !== 'left'",
     "const isHeld = row !== undefined && row.status !== 'left'",
-  ),
-  one(
-    'a life goes on in another history than the one that it began in',
-    cluster,
-    "const mayBeOfAnother = reason === 'other-history' || reason === 'pruned'",
-    'const mayBeOfAnother = reason === undefined',
   ),
   one(
     'who has lost the name keeps it',

@@ -66,7 +66,7 @@ export class Workload {
 
   run({ kind, draws, waits }: Operation): void {
     const { datastore, trace } = this.#world
-    if (this.#restsUntilMs > this.#world.scheduler.now) return
+    if (this.isResting) return
     if (kind === 'guard for a moment past all nodes') {
       this.#guardForAMoment(draws)
       return
@@ -99,6 +99,10 @@ export class Workload {
   /** People do nothing for a while. */
   rest(forMs: number): void {
     this.#restsUntilMs = this.#world.scheduler.now + forMs
+  }
+
+  get isResting(): boolean {
+    return this.#restsUntilMs > this.#world.scheduler.now
   }
 
   /** Any request. */

@@ -234,7 +234,8 @@ export class World {
       ]
       const question = this.workload.question()
       const node = this.running(who)
-      const minPosition = least < 0.1 ? this.datastore.head.position : undefined
+      const isDemanding = least < 0.1 && !this.workload.isResting
+      const minPosition = isDemanding ? this.datastore.head.position : undefined
       if (node?.serves()) this.ask(node, which, { ...question, minPosition })
       if (!this.#isOver) this.#askOnAndOn()
     })
