@@ -101,6 +101,36 @@ describe('the fast lane', () => {
     expect(count('fast')).equal(1)
   })
 
+  it('bounds the time of a head that had begun to come behind a request, and then did not go on', async () => {
+    await start({ limits: { headMs: 150 } })
+    expect(await exchange(gateway.port, `${get}GET / HT`)).match(/^HTTP\/1\.1 200 .*HTTP\/1\.1 408 /s)
+    expect(count('fast')).equal(1)
+  })
+
+  it('loses nothing of what came with a handshake while others are read into the same memory', async () => {
+    await start()
+    const asked = Promise.withResolvers<Socket>()
+    const server = createServer((socket) => socket.once('data', () => asked.resolve(socket))).listen(
+      0,
+      '127.0.0.1',
+    )
+    await once(server, 'listening')
+    const upstream_url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    gateway.addApi({ request_host: 'socket', upstream_url })
+    const client = await connect(gateway.port)
+    const handshake =
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+    client.write(
+      `GET / HTTP/1.1\r\nHost: socket\r\n${handshake}\r\nSec-WebSocket-Version: 13\r\n\r\nearly bytes`,
+    )
+    const socket = await asked.promise
+    await ask(gateway.port, '/', { method: 'POST', body: 'x'.repeat(10_000) })
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    expect(String((await once(socket, 'data'))[0])).equal('early bytes')
+    client.destroy()
+    server.close()
+  })
+
   it('passes a large body on as it came, however slowly it is taken', async () => {
     await start()
     const body = Buffer.alloc(3_000_000)
