@@ -45,9 +45,6 @@ const aheadMax = 64
 /** What is offered late was sent seconds ago at the most: at a thousand changes a second this is as long. */
 const pastMax = 4096
 
-/** From being sent to the datastore until its answer is given a write takes less: the limits of both, and to spare. */
-const writeMsMax = 30_000
-
 export class Follower {
   readonly #parts: FollowerParts
   #applied: Stamp = nothing
@@ -60,6 +57,7 @@ export class Follower {
   #pullPath: DeliveryPath = 'pull'
   /** Whether the one activity runs: loading or pulling, until there is nothing left to do. */
   #active = false
+  /** Aborted by a sign of life since the last attempt: ends the wait before the next one. */
   /** Ends a pause that is under way. */
   #wake: AbortController | undefined
   /** Whether something happened since the step that is under way began: no pause after it. */
@@ -68,10 +66,8 @@ export class Follower {
   readonly #ahead = new Map<Position, string>()
   /** Digests at the ends of the transactions that were applied last. */
   readonly #past = new Map<Position, string>()
-  /** Up to there nothing is known of the history before the last one. */
+  /** Where the last load of another history was: up to there nothing is known of the one before. */
   #foreignUpTo: Position = -1
-  /** When another history was loaded, by the monotonic clock. */
-  #foreignLoadAt = Number.NEGATIVE_INFINITY
   readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
   readonly #caughtUp = Promise.withResolvers<void>()
   readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
@@ -104,7 +100,7 @@ export class Follower {
 
   /**
    * Whether the transaction that ends at `stamp` is in what is applied. False as well where that can't be told any more:
-   * another history was loaded since, or shortly before what was loaded since, beyond that position.
+   * another history was loaded since, beyond that position.
    */
   holds({ position, digest }: Stamp): boolean {
     const [oldest = Number.POSITIVE_INFINITY] = this.#past.keys()
@@ -257,10 +253,7 @@ export class Follower {
       this.#pullWanted = true
       this.#ahead.clear()
       this.#past.clear()
-      const now = this.#parts.clock.monotonic()
-      if (reason === 'other-history') this.#foreignLoadAt = now
-      // What a jump skips is not remembered, and a write of the history that is lost may wait for its answer still.
-      if (now - this.#foreignLoadAt < writeMsMax) this.#foreignUpTo = stamp.position
+      if (reason === 'other-history') this.#foreignUpTo = stamp.position
       this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
       this.#advance(stamp)
       this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })
