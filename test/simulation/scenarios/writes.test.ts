@@ -30,4 +30,20 @@ describe('in a simulated cluster, the answer to a write', () => {
       },
       { heartbeatIntervalMs: 4000 },
     ))
+
+  it('may name everybody, where the writer was made to leave and has not come back yet', () =>
+    scenario(
+      2,
+      ({ node, change, strike, run }) => {
+        const end = strike('forced out while away', 0, 0)
+        run(4000)
+        end()
+        // Its heartbeat was under way, and the next one is long to come.
+        run(3200)
+        const told = change(node(1))
+        run(500)
+        expect(told.answer).to.deep.equal({ applied: 0, of: 1, lagging: [node(2).name] })
+      },
+      { heartbeatIntervalMs: 4000 },
+    ))
 })
