@@ -45,9 +45,6 @@ const aheadMax = 64
 /** What is offered late was sent seconds ago at the most: at a thousand changes a second this is as long. */
 const pastMax = 4096
 
-/** From being sent to the datastore until its answer is given a write takes less: the limits of both, and to spare. */
-const writeMsMax = 30_000
-
 export class Follower {
   readonly #parts: FollowerParts
   #applied: Stamp = nothing
@@ -68,10 +65,6 @@ export class Follower {
   readonly #ahead = new Map<Position, string>()
   /** Digests at the ends of the transactions that were applied last. */
   readonly #past = new Map<Position, string>()
-  /** Up to there nothing is known of the history before the last one. */
-  #foreignUpTo: Position = -1
-  /** When another history was loaded, by the monotonic clock. */
-  #foreignLoadAt = Number.NEGATIVE_INFINITY
   readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
   readonly #caughtUp = Promise.withResolvers<void>()
   readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
@@ -103,14 +96,16 @@ export class Follower {
   }
 
   /**
-   * Whether the transaction that ends at `stamp` is in what is applied. False as well where that can't be told any more:
-   * another history was loaded since, or shortly before what was loaded since, beyond that position.
+   * Whether the transaction that ends at `stamp` is in what is applied. Of what this node has jumped over the log is asked:
+   * it may have lost it, and gone on beyond its place, without anything that was applied here before being lost as well.
+   * What can't be told, since the datastore is away or has it no more, is not held.
    */
-  holds({ position, digest }: Stamp): boolean {
+  holds(stamp: Stamp): boolean | Promise<boolean> {
+    const { position, digest } = stamp
     const [oldest = Number.POSITIVE_INFINITY] = this.#past.keys()
     // From there on, the ends of all transactions are remembered.
     if (position >= oldest) return this.#past.get(position) === digest
-    return position <= this.#applied.position && position > this.#foreignUpTo
+    return this.#isBehind(stamp)
   }
 
   counts(): FollowerCounts {
@@ -209,6 +204,20 @@ export class Follower {
     this.#caughtUp.resolve()
   }
 
+  /** Whether what is applied came after `stamp`, which is asked of the log as of one moment: it may change histories. */
+  async #isBehind(stamp: Stamp): Promise<boolean> {
+    const { log, logger } = this.#parts
+    const applied = this.#applied
+    try {
+      const isInLog = await log.hasBoth(stamp, applied)
+      // Unless everything was loaded anew meanwhile.
+      return isInLog && this.#past.get(applied.position) === applied.digest
+    } catch (error) {
+      logger.debug('the log could not be asked for what was jumped over', { error })
+      return false
+    }
+  }
+
   #mustLoad(): boolean {
     return this.#loading || this.#loadReason !== undefined
   }
@@ -257,10 +266,6 @@ export class Follower {
       this.#pullWanted = true
       this.#ahead.clear()
       this.#past.clear()
-      const now = this.#parts.clock.monotonic()
-      if (reason === 'other-history') this.#foreignLoadAt = now
-      // What a jump skips is not remembered, and a write of the history that is lost may wait for its answer still.
-      if (now - this.#foreignLoadAt < writeMsMax) this.#foreignUpTo = stamp.position
       this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
       this.#advance(stamp)
       this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })

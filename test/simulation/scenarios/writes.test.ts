@@ -15,6 +15,22 @@ describe('in a simulated cluster, the answer to a write', () => {
       expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
     }))
 
+  it('counts those who have it after such a load even where another history was loaded not long before', () =>
+    scenario(3, ({ world, node, change, changePast, strike, run }) => {
+      change(node(1))
+      run(1000)
+      strike('tail lost', 0)()
+      run(4000)
+      const slow = ['10.0.0.2', '10.0.0.3'].map((host) => world.network.slow(host, '10.0.0.1', 300))
+      const { position } = node(1).applied
+      const told = change(node(1))
+      world.scheduler.runUntil(() => node(1).applied.position > position, 500, 1)
+      changePast(90)
+      run(900)
+      for (const end of slow) end()
+      expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
+    }))
+
   it('counts those who had seemed to have failed to a node that lost its name while it was away', () =>
     scenario(
       2,
