@@ -64,6 +64,8 @@ const reloadMs = 3000
 const calmMs = 3000
 /** What a lookup takes at the most, when what it asks of does not answer. */
 const lookupMostMs = 10_000
+/** As src/proxy/resolver.ts has it: a request that meets another change each time is given up. */
+const attemptsMax = 5
 /** Clocks of different machines are not the same. */
 const clockSlackMs = 3
 
@@ -183,8 +185,11 @@ export class Oracle {
     const complete = this.#complete
     return (answer) => {
       const what = () => `${node.label} answered ${question.path} with ${question.key}: ${answer}`
-      if (answer === '503') return this.#unanswered(node, worker, question, what)
       const states = record.states.slice(from)
+      // Of what was asked for it can't tell any more what has become of it, where that was evicted meanwhile.
+      const hasChangedTooOften = states.length > attemptsMax
+      if (answer === '503')
+        return hasChangedTooOften ? undefined : this.#unanswered(node, worker, question, what)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
       if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
         this.#world.marks.note('request: waited for a position')
