@@ -4,6 +4,7 @@ import type { LogWatcher } from '../../src/admin/log-view.ts'
 import type { Row } from '../../src/base/json.ts'
 import type { Position } from '../../src/base/stamp.ts'
 import type { Delivered } from '../../src/cluster/delivery/acknowledgements.ts'
+import type { RegisteredLife } from '../../src/database/database.ts'
 import type { Written } from '../../src/store/store.ts'
 import type { State } from './datastore.ts'
 import { keysOf } from './forms.ts'
@@ -239,8 +240,13 @@ export class Oracle {
         return this.fail('C9', `${what}; somebody is left out after ${elapsedMs} ms, not ${dueMs}`)
       }
     }
-    // Whose directory was lost leaves a row that nobody speaks for until it expires.
-    const isMissing = (one: SimulatedNode) => lagging.includes(one.name)
+    // Whose directory was lost leaves a row that nobody speaks for until it expires; and nobody speaks for a life that has
+    // ended since, whoever has the name by now.
+    const isMissing = (one: SimulatedNode) => {
+      const held = this.#recordOf(one).lives.at(-1)
+      const isHeld = ({ name, life }: RegisteredLife) => name === held?.name && life === held.life
+      return nodes.some((due) => isHeld(due) && lagging.includes(due.name))
+    }
     for (const { name, life, lapsesMs } of nodes) {
       if (lagging.includes(name) || (lapsesMs !== null && of < nodes.length)) continue
       if (!this.#has(name, life, state))
