@@ -378,6 +378,8 @@ export class AgentCatalog implements Subscriber {
    * history mend nothing: all is loaded anew.
    */
   async #proveProjection(): Promise<void> {
+    // A load that is under way began after the join, and what is read here may be older than what it brings.
+    if (!this.#isLoaded) return
     const { store, projected, progress } = this.#options
     const histories = this.#histories
     const proof: Proof = []

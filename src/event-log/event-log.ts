@@ -29,6 +29,8 @@ export interface EventLog {
   head(): Promise<Stamp>
   /** What came after `applied`, at most a page but never part of a transaction. @throws {DatastoreAway} */
   read(applied: Stamp): Promise<Page>
+  /** Whether these two places are both in the log, at one moment, read from the primary. @throws {DatastoreAway} */
+  hasBoth(one: Stamp, other: Stamp): Promise<boolean>
 }
 
 /** Who follows the log: told every transaction, in order and once. */

@@ -57,7 +57,6 @@ export class Follower {
   #pullPath: DeliveryPath = 'pull'
   /** Whether the one activity runs: loading or pulling, until there is nothing left to do. */
   #active = false
-  /** Aborted by a sign of life since the last attempt: ends the wait before the next one. */
   /** Ends a pause that is under way. */
   #wake: AbortController | undefined
   /** Whether something happened since the step that is under way began: no pause after it. */
@@ -66,8 +65,6 @@ export class Follower {
   readonly #ahead = new Map<Position, string>()
   /** Digests at the ends of the transactions that were applied last. */
   readonly #past = new Map<Position, string>()
-  /** Where the last load of another history was: up to there nothing is known of the one before. */
-  #foreignUpTo: Position = -1
   readonly #waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>()
   readonly #caughtUp = Promise.withResolvers<void>()
   readonly #counts = { events: 0, transactions: 0, pulls: 0, loads: {} as Record<string, number> }
@@ -99,14 +96,16 @@ export class Follower {
   }
 
   /**
-   * Whether the transaction that ends at `stamp` is in what is applied. False as well where that can't be told any more:
-   * another history was loaded since, beyond that position.
+   * Whether the transaction that ends at `stamp` is in what is applied. Of what this node has jumped over the log is asked:
+   * it may have lost it, and gone on beyond its place, without anything that was applied here before being lost as well.
+   * What can't be told, since the datastore is away or has it no more, is not held.
    */
-  holds({ position, digest }: Stamp): boolean {
+  holds(stamp: Stamp): boolean | Promise<boolean> {
+    const { position, digest } = stamp
     const [oldest = Number.POSITIVE_INFINITY] = this.#past.keys()
     // From there on, the ends of all transactions are remembered.
     if (position >= oldest) return this.#past.get(position) === digest
-    return position <= this.#applied.position && position > this.#foreignUpTo
+    return this.#isBehind(stamp)
   }
 
   counts(): FollowerCounts {
@@ -205,6 +204,20 @@ export class Follower {
     this.#caughtUp.resolve()
   }
 
+  /** Whether what is applied came after `stamp`, which is asked of the log as of one moment: it may change histories. */
+  async #isBehind(stamp: Stamp): Promise<boolean> {
+    const { log, logger } = this.#parts
+    const applied = this.#applied
+    try {
+      const isInLog = await log.hasBoth(stamp, applied)
+      // Unless everything was loaded anew meanwhile.
+      return isInLog && this.#past.get(applied.position) === applied.digest
+    } catch (error) {
+      logger.debug('the log could not be asked for what was jumped over', { error })
+      return false
+    }
+  }
+
   #mustLoad(): boolean {
     return this.#loading || this.#loadReason !== undefined
   }
@@ -253,7 +266,6 @@ export class Follower {
       this.#pullWanted = true
       this.#ahead.clear()
       this.#past.clear()
-      if (reason === 'other-history') this.#foreignUpTo = stamp.position
       this.#counts.loads[reason] = (this.#counts.loads[reason] ?? 0) + 1
       this.#advance(stamp)
       this.#parts.logger.info('everything was loaded anew', { reason, from: before, to: stamp.position })

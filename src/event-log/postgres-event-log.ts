@@ -1,5 +1,5 @@
 // The log as it lies in Postgres.
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Position, Stamp } from '../base/stamp.ts'
 import type { Database } from '../database/database.ts'
 import { DatastoreError } from '../database/errors.ts'
@@ -63,6 +63,15 @@ export class PostgresEventLog implements EventLog, PrunableLog {
     const last = next.findLastIndex(({ ends, within }) => ends && within)
     if (last >= 0) return page(next.slice(0, last + 1), last + 1 < next.length)
     return next[0] ? this.#transaction(next[0].first) : page([], false)
+  }
+
+  async hasBoth(...stamps: readonly [Stamp, Stamp]): Promise<boolean> {
+    const [one, other] = stamps.map(
+      ({ position, digest }) => sql<boolean>`exists (
+        select from events where position = ${position} and digest = decode(${digest}, 'hex'))`,
+    ) as [RawBuilder<boolean>, RawBuilder<boolean>]
+    const query = sql<{ both: boolean }>`select ${one} and ${other} as both`
+    return (await query.execute(this.#database.primary)).rows[0]?.both === true
   }
 
   /**

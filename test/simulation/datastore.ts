@@ -173,6 +173,12 @@ export class Datastore {
     return { kind: 'events', events: whole, more: whole.length < rest.length }
   }
 
+  /** Whether this event is in this history, and kept. */
+  has({ position, digest }: Stamp): boolean {
+    const [oldest] = this.#events as [LogEvent]
+    return this.#events[position - oldest.position]?.digest === digest
+  }
+
   /** Takes away the oldest transactions down to `keepEvents`, but none that a node may need. */
   prune(keepEvents: number): number {
     const needed = [...this.#nodes.values()]

@@ -25,6 +25,7 @@ export function simulatedForms(session: Session): AgentDatastore {
           session.watcher.pulls()
           return datastore.read(applied)
         }),
+      hasBoth: (one, other) => session.ask((datastore) => datastore.has(one) && datastore.has(other)),
       prune: ({ keepEvents }) => session.ask((datastore) => datastore.prune(keepEvents), 'commit'),
     },
     history: { read: () => Promise.reject(new Error('nobody reads the log in a simulation')) },

@@ -196,8 +196,8 @@ export const mutations: readonly Mutation[] = [
   one(
     'acknowledgements count whatever their digest',
     push,
-    'if (position < change.position || known !== digest || !applier.holds(change))',
-    'if (position < change.position || !applier.holds(change))',
+    'if (position < change.position || known !== digest || !(await applier.holds(change)))',
+    'if (position < change.position || !(await applier.holds(change)))',
   ),
   {
     mistake: 'a node acknowledges in the life that stands under its name, its own or not',

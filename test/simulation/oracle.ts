@@ -4,6 +4,7 @@ import type { LogWatcher } from '../../src/admin/log-view.ts'
 import type { Row } from '../../src/base/json.ts'
 import type { Position } from '../../src/base/stamp.ts'
 import type { Delivered } from '../../src/cluster/delivery/acknowledgements.ts'
+import type { RegisteredLife } from '../../src/database/database.ts'
 import type { Written } from '../../src/store/store.ts'
 import type { State } from './datastore.ts'
 import { keysOf } from './forms.ts'
@@ -64,6 +65,8 @@ const reloadMs = 3000
 const calmMs = 3000
 /** What a lookup takes at the most, when what it asks of does not answer. */
 const lookupMostMs = 10_000
+/** As src/proxy/resolver.ts has it: a request that meets another change each time is given up. */
+const attemptsMax = 5
 /** Clocks of different machines are not the same. */
 const clockSlackMs = 3
 
@@ -183,8 +186,11 @@ export class Oracle {
     const complete = this.#complete
     return (answer) => {
       const what = () => `${node.label} answered ${question.path} with ${question.key}: ${answer}`
-      if (answer === '503') return this.#unanswered(node, worker, question, what)
       const states = record.states.slice(from)
+      // Of what was asked for it can't tell any more what has become of it, where that was evicted meanwhile.
+      const hasChangedTooOften = states.length > attemptsMax
+      if (answer === '503')
+        return hasChangedTooOften ? undefined : this.#unanswered(node, worker, question, what)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
       if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
         this.#world.marks.note('request: waited for a position')
@@ -234,8 +240,13 @@ export class Oracle {
         return this.fail('C9', `${what}; somebody is left out after ${elapsedMs} ms, not ${dueMs}`)
       }
     }
-    // Whose directory was lost leaves a row that nobody speaks for until it expires.
-    const isMissing = (one: SimulatedNode) => lagging.includes(one.name)
+    // Whose directory was lost leaves a row that nobody speaks for until it expires; and nobody speaks for a life that has
+    // ended since, whoever has the name by now.
+    const isMissing = (one: SimulatedNode) => {
+      const held = this.#recordOf(one).lives.at(-1)
+      const isHeld = ({ name, life }: RegisteredLife) => name === held?.name && life === held.life
+      return nodes.some((due) => isHeld(due) && lagging.includes(due.name))
+    }
     for (const { name, life, lapsesMs } of nodes) {
       if (lagging.includes(name) || (lapsesMs !== null && of < nodes.length)) continue
       if (!this.#has(name, life, state))
@@ -251,7 +262,9 @@ export class Oracle {
     const { nodes, datastore, scheduler } = this.#world
     const isAtHome = (node: SimulatedNode) => {
       const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
-      return datastore.nodes.get(name)?.life === life && scheduler.now - fromMs > calmMs
+      const row = datastore.nodes.get(name)
+      // Who was made to leave has a row still, and knows of it with its next heartbeat at the latest.
+      return row?.life === life && row.status !== 'left' && scheduler.now - fromMs > calmMs
     }
     return this.#world.isCalm(calmMs) && nodes.every(isAtHome)
   }

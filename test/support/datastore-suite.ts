@@ -203,6 +203,18 @@ export function datastoreSuite(form: string, makeWorld: () => Promise<DatastoreW
       expect(await read(head.position, head.digest)).to.deep.equal([])
     })
 
+    it('says of two places whether both are in the log, which has neither lost nor pruned them', async () => {
+      const a = (await named('a')).stamp
+      const b = (await named('b')).stamp
+      const hasBoth = (...stamps: [Stamp, Stamp]) => done(other.log.hasBoth(...stamps))
+      expect(await hasBoth(start, b)).to.equal(true)
+      expect(await hasBoth(b, a)).to.equal(true)
+      expect(await hasBoth({ ...a, digest: b.digest }, b)).to.equal(false)
+      expect(await hasBoth(a, { ...b, position: b.position + 1 })).to.equal(false)
+      await world.cutOff(b.position)
+      expect(await hasBoth(a, b)).to.equal(false)
+    })
+
     it('notifies whoever listens once for each transaction, when it can be read', async () => {
       const heard: number[] = []
       const seen: Promise<number>[] = []

@@ -77,6 +77,12 @@ export class MemoryLog implements EventLog {
     return page
   }
 
+  async hasBoth(...stamps: readonly [Stamp, Stamp]): Promise<boolean> {
+    const isHere = stamps.every(({ position, digest }) => this.events[position]?.digest === digest)
+    await this.delay()
+    return isHere
+  }
+
   at(position: number): Stamp {
     const { digest } = this.events[position] as LogEvent
     return { position, digest }

@@ -58,6 +58,11 @@ export class PeerLog implements EventLog {
     }
   }
 
+  /** What the others remember is of their history, which may be lost. */
+  hasBoth(one: Stamp, other: Stamp): Promise<boolean> {
+    return this.#parts.log.hasBoth(one, other)
+  }
+
   /** What another node asks for: nothing, when it is of another history or too far behind. */
   answer(params: unknown): z.infer<typeof answered> {
     const { position, digest } = asked.parse(params)

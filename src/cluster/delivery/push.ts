@@ -14,8 +14,8 @@ export interface Applier {
   reach(position: Position, limitMs: number, path: 'push'): Promise<void>
   /** The digest at the end of a transaction that was applied not long ago. */
   digestAt(position: Position): string | undefined
-  /** Whether what happened at `stamp` is in what is applied, as far as that can be told. */
-  holds(stamp: Stamp): boolean
+  /** Whether what happened at `stamp` is in what is applied, as far as that can be told; at once, if it is remembered. */
+  holds(stamp: Stamp): boolean | Promise<boolean>
   applied(): Stamp
 }
 
@@ -103,7 +103,10 @@ export class Push {
   ): Promise<Delivered> {
     const { applier, clock, self, connected, mayAnswer } = this.#parts
     const acknowledgements = new Acknowledgements(recipients)
-    if (applier.holds(stamp)) acknowledgements.note(self().name, self().life)
+    const isHeld = applier.holds(stamp)
+    const acknowledge = (held: boolean) => held && acknowledgements.note(self().name, self().life)
+    if (typeof isHeld === 'boolean') acknowledge(isHeld)
+    else void isHeld.then(acknowledge)
     const message = { to: stamp.position, events: fits(events) ? events : [] }
     const deadline = clock.monotonic() + Math.max(limitMs, pullLimitMs)
     const isWorthAWait = (name: string) => mayAnswer(name) || acknowledgements.lapses(name)
@@ -173,7 +176,7 @@ export class Push {
     await applier.reach(position, pullLimitMs, 'push')
     const known = position === change.position ? change.digest : applier.digestAt(position)
     if (known === undefined && position > change.position) return false
-    if (position < change.position || known !== digest || !applier.holds(change))
+    if (position < change.position || known !== digest || !(await applier.holds(change)))
       logger.warn('a node acknowledged another history', { member: name, position })
     else if (acknowledgements.note(name, life)) this.#counts.add('acknowledged')
     return true

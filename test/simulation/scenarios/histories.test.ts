@@ -20,6 +20,23 @@ describe('in a simulated cluster, a datastore that has lost its newest changes',
       expect(told.answer).to.include({ applied: 0, of: 3 })
     }))
 
+  it('has the change of nobody that it has lost, not even of a writer that has jumped over its place', () =>
+    scenario(3, ({ world, node, change, changePast, strike, run }) => {
+      const { position } = node(3).applied
+      // The writer hears of what it has written last of all; what it had applied before is not lost.
+      const slow = world.network.slow('10.0.0.200', '10.0.0.3', 3000)
+      const told = change(node(3))
+      world.scheduler.runUntil(() => world.datastore.head.position > position, 5000, 1)
+      run(45)
+      slow()
+      strike('tail lost', 0)()
+      // More than is applied event by event.
+      changePast(90)
+      run(5000)
+      expect(node(3).agent.followed.loads).to.deep.equal({ start: 1, 'too-big': 1 })
+      expect(told.answer).to.include({ applied: 0, of: 3 })
+    }))
+
   it('takes writes, though it has lost all but the oldest that it kept', () =>
     scenario(3, ({ node, change, changePast, strike, run }) => {
       changePast(3)

@@ -106,6 +106,35 @@ describe('a catalog that proves what it holds anew', () => {
     expect(catalog.rows(api).map(({ name }) => name)).to.deep.equal(['a', 'b'])
   })
 
+  it('mends nothing by what was read before what is loaded meanwhile', async () => {
+    const { catalog, datastore, follower, changes } = await loaded()
+    const scan = datastore.scan.bind(datastore)
+    const [asked, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    // The load's question comes late to the datastore, and the answer to the other one late from there.
+    datastore.scan = async (entity) => {
+      datastore.scan = async (entity) => {
+        const found = await scan(entity)
+        await told.promise
+        return found
+      }
+      await asked.promise
+      return scan(entity)
+    }
+    const loading = follower.load('other-history')
+    await settle()
+    catalog.proveAnew()
+    await settle()
+    await settle()
+    datastore.commit(create(api, rowOf(7, { name: 'newer' })))
+    asked.resolve()
+    await loading
+    told.resolve()
+    await settle()
+    await settle()
+    expect(changes).to.deep.equal([])
+    expect(catalog.rows(api).map(({ name }) => name)).to.include('newer')
+  })
+
   it('replaces a row that is not what the datastore has, here and in every worker', async () => {
     const { catalog, datastore, changes } = await loaded()
     // As a fault would leave it: changed without an event.

@@ -353,10 +353,38 @@ describe('event-log/follower', () => {
       follower.observe(follower.applied(), other)
       await until(() => follower.applied().position === 3)
       expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
-      expect([lost, other, loaded].map((stamp) => follower.holds(stamp))).to.deep.equal([false, false, true])
+      const held = await Promise.all([lost, other, loaded].map((stamp) => follower.holds(stamp)))
+      expect(held).to.deep.equal([false, true, true])
       const next = log.append('update')
       await follower.reach(4, 1000)
       expect(follower.holds(next)).to.equal(true)
+    })
+
+    it('asks the log for what it has jumped over, which it may have lost before', async () => {
+      const { log, follower, subscriber } = await following()
+      const applied = follower.applied()
+      // Nobody told this node of it before it was lost, with nothing else.
+      const lost = log.append('update')
+      log.cut(lost.position)
+      const other = log.append('delete')
+      log.append('create')
+      follower.reset('too-big')
+      await until(() => follower.applied().position === 3)
+      expect(subscriber.loads).to.deep.equal(['start', 'too-big'])
+      const held = await Promise.all([applied, lost, other].map((stamp) => follower.holds(stamp)))
+      expect(held).to.deep.equal([true, false, true])
+    })
+
+    it('holds nothing of what it has jumped over while the log can not be asked', async () => {
+      const { log, follower } = await following()
+      const jumped = log.append('update')
+      log.append('update')
+      follower.reset('too-big')
+      await until(() => follower.applied().position === 3)
+      log.delay = () => {
+        throw new Error('away')
+      }
+      expect(await follower.holds(jumped)).to.equal(false)
     })
 
     it('ignores a lower head that was only late', async () => {
