@@ -46,6 +46,8 @@ interface Record {
   joined: { readonly state: State; readonly atMs: number } | undefined
   /** What was true when its last read of a key, or of the table of APIs, was carried out. */
   readonly reads: Map<string, State>
+  /** The same, of the history that was lost last, where the key was read again since. */
+  readonly lostReads: Map<string, State>
   /** How often it began to load everything. */
   loads: number
   /** Since when it hears notifications; undefined when it does not. */
@@ -103,7 +105,7 @@ export class Oracle {
 
   watch(node: SimulatedNode): void {
     const record: Record = {
-      ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
+      ...{ states: [], lives: [], joined: undefined, reads: new Map(), lostReads: new Map(), loads: 0 },
       listensSinceMs: undefined,
       pulledAtMs: Number.NEGATIVE_INFINITY,
     }
@@ -142,8 +144,9 @@ export class Oracle {
 
   /** A read of its was carried out. */
   readBy(node: SimulatedNode, key: string, state: State): void {
-    const { reads } = this.#recordOf(node)
+    const { reads, lostReads } = this.#recordOf(node)
     const before = reads.get(key)
+    if (before && !isAtOrAfter(before, state) && !isAtOrAfter(state, before)) lostReads.set(key, before)
     // A replica that is behind takes nothing back.
     if (!before || state.position > before.position || !isAtOrAfter(before, state)) reads.set(key, state)
   }
@@ -453,7 +456,8 @@ export class Oracle {
 
   #completed(state: State): void {
     const { scheduler, plan } = this.#world
-    if (plan.settings.onStale !== 'refuse') return
+    // The answer may come when the datastore has lost the write.
+    if (plan.settings.onStale !== 'refuse' || this.#isLost(state)) return
     if (this.#complete && this.#complete.state.position > state.position) return
     this.#complete = { state, atMs: scheduler.now }
   }
@@ -499,8 +503,13 @@ export class Oracle {
       if (JSON.stringify(valueAt(later, key)) === text) return
       later = later.before
     }
-    if (!isAtOrAfter(this.#world.datastore.head, state) && JSON.stringify(valueAt(state, key)) === text)
-      return
+    if (!isAtOrAfter(this.#world.datastore.head, state)) {
+      // Of a history that is lost by now, it may have been read while that was there.
+      const { reads, lostReads } = this.#recordOf(node)
+      const candidates = [state, reads.get(key), lostReads.get(key)].filter((one) => one !== undefined)
+      const fits = (one: State) => isAtOrAfter(one, state) && JSON.stringify(valueAt(one, key)) === text
+      if (candidates.some(fits)) return
+    }
     this.fail(claim, `${node.label} holds ${text} under ${key} at ${state.position}`)
   }
 
