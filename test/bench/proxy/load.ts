@@ -12,8 +12,8 @@ export interface Load {
 
 export interface LoadOptions {
   readonly seconds: number
-  /** As a browser would say it, e.g. `apikey: abc`. */
-  readonly header?: string | undefined
+  /** By name. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Put before wrk's own command: who pins it to a core. */
   readonly prefix: readonly string[]
 }
@@ -22,8 +22,8 @@ const run = promisify(execFile)
 
 /** @param pid  of the proxy behind `url` */
 export async function loadOn(url: string, pid: number, options: LoadOptions): Promise<Load> {
-  const { seconds, header, prefix } = options
-  const headers = header === undefined ? [] : ['--header', header]
+  const { seconds, headers = {}, prefix } = options
+  const fields = Object.entries(headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`])
   const [program = '', ...args] = [
     ...prefix,
     'wrk',
@@ -31,7 +31,7 @@ export async function loadOn(url: string, pid: number, options: LoadOptions): Pr
     '-c50',
     `-d${seconds}s`,
     '--latency',
-    ...headers,
+    ...fields,
     url,
   ]
   const before = await usageOf(pid)
