@@ -2,6 +2,7 @@
 import {
   createHmac,
   createPublicKey,
+  createSecretKey,
   type KeyObject,
   timingSafeEqual,
   verify as verifySignature,
@@ -51,8 +52,10 @@ export function verifier(algorithm: Algorithm, key: Buffer | null): Verify {
 }
 
 function sharedSecret({ digest }: Family, secret: Buffer): Verify {
+  // From bytes Node makes a key for each signature, which takes five times as long as the signature.
+  const key = createSecretKey(secret)
   return (signed, signature) => {
-    const own = createHmac(digest, secret).update(signed).digest()
+    const own = createHmac(digest, key).update(signed).digest()
     return own.length === signature.length && timingSafeEqual(own, signature)
   }
 }
