@@ -1,4 +1,4 @@
-// What each shipped plugin adds to a request: processor time of a node with one worker, in the fast lane, beside that of the
+// What each shipped plugin adds to a request: processor time of a node with one worker (its agent left out), in the fast lane, beside that of the
 // same request without it, taking turns, so that a slow moment hits both. Left out are what does nothing to most requests
 // (ssl) and what sends nothing any more (galileo, runscope).
 import { join } from 'node:path'
@@ -56,7 +56,7 @@ export async function bench({ toy, quick = false, report = () => {} }: BenchOpti
   const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 2]
   const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
   const loadOf = async (setup: Setup) => {
-    const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides }
+    const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
     return (await loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)).cpuUs
   }
   // The first round makes connections and lets code be compiled, and is not counted.
