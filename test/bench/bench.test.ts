@@ -5,7 +5,7 @@ describe('the benchmarks', () => {
   it('all run, at toy size', async function () {
     this.timeout(120_000)
     const names = await benchmarks()
-    expect(names).to.have.members(['cluster', 'flood', 'log', 'memory', 'proxy'])
+    expect(names).to.have.members(['cluster', 'flood', 'log', 'memory', 'plugins', 'proxy'])
     for (const name of names)
       expect(await runBenchmark(name, { toy: true }), name)
         .to.be.a('string')

@@ -1,9 +1,6 @@
 // What a proxied request costs a node with one worker, plain and with plugins, in each lane, beside what it costs nginx: all
 // on the same core, the upstream and what asks on another one, taking turns, so that a slow moment hits all.
-import { execFile } from 'node:child_process'
-import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { lanes } from '../support/lanes.ts'
 import { median, table } from '../support/measure.ts'
 import { Nginx } from '../support/nginx.ts'
@@ -11,32 +8,26 @@ import { NodeProcess } from '../support/node-process.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { findProgram } from '../support/program.ts'
 import type { BenchOptions } from './bench.ts'
+import { answering } from './proxy/answering.ts'
+import { Cores } from './proxy/cores.ts'
 import { type Load, loadOn } from './proxy/load.ts'
 
 interface Contender {
   readonly name: string
   readonly url: string
   readonly pid: number
-  readonly header: string | undefined
+  readonly headers: Readonly<Record<string, string>>
 }
-
-/** Where the proxies run, and where all else. */
-const cores = { proxy: 1, others: 0 }
 
 export async function bench({ toy, report = () => {} }: BenchOptions): Promise<string> {
   const nginx = findProgram('nginx')
-  const pins = availableParallelism() > 1 && findProgram('taskset') !== undefined
   if (nginx === undefined || findProgram('wrk') === undefined)
     return 'needs nginx and wrk: nothing was measured'
-  const machine = `${availableParallelism()} cores, load ${loadavg()[0]?.toFixed(1)} before it began`
-  const pin = async (pid: number, core: number) => {
-    if (pins) await promisify(execFile)('taskset', ['-acp', String(core), String(pid)])
-  }
-  const prefix = pins ? ['taskset', '-c', String(cores.others)] : []
+  const cores = new Cores()
   const [rounds, seconds] = toy ? [1, 1] : [5, 4]
 
   await using releases = new AsyncDisposableStack()
-  const upstream = await Nginx.start(nginx, upstreamConfig)
+  const upstream = await Nginx.start(nginx, answering)
   releases.defer(() => upstream.stop())
   const rival = await Nginx.start(nginx, ({ port }) => proxyConfig(port, upstream.port))
   releases.defer(() => rival.stop())
@@ -48,25 +39,25 @@ export async function bench({ toy, report = () => {} }: BenchOptions): Promise<s
     releases.defer(() => node.remove())
     nodes.push(node)
   }
-  await pin(upstream.pid, cores.others)
-  for (const { pid } of [rival, ...nodes]) await pin(pid, cores.proxy)
+  await cores.pin(upstream.pid, 'others')
+  for (const { pid } of [rival, ...nodes]) await cores.pin(pid, 'proxy')
 
-  const contenders: Contender[] = [{ name: 'nginx', url: rival.url, pid: rival.pid, header: undefined }]
-  for (const { name, path, header } of await configured(nodes[0] as NodeProcess, upstream.url))
+  const contenders: Contender[] = [{ name: 'nginx', url: rival.url, pid: rival.pid, headers: {} }]
+  for (const { name, path, headers } of await configured(nodes[0] as NodeProcess, upstream.url))
     for (const [i, lane] of lanes.entries()) {
       const { proxy, pid } = nodes[i] as NodeProcess
-      contenders.push({ name: `${name}, ${lane}`, url: `${proxy}/${path}`, pid, header })
+      contenders.push({ name: `${name}, ${lane}`, url: `${proxy}/${path}`, pid, headers })
     }
   const loads = new Map<string, Load[]>(contenders.map(({ name }) => [name, []]))
   // The first round makes connections and lets code be compiled, and is not counted.
   for (let round = toy ? 0 : -1; round < rounds; round++) {
-    for (const { name, url, pid, header } of contenders) {
-      const load = await loadOn(url, pid, { seconds, header, prefix })
+    for (const { name, url, pid, headers } of contenders) {
+      const load = await loadOn(url, pid, { seconds, headers, prefix: cores.besides })
       report(`${name}: ${load.requestsPerS.toFixed(0)}/s, ${load.cpuUs.toFixed(1)} µs`)
       if (round >= 0) loads.get(name)?.push(load)
     }
   }
-  return `${machine}\n\n${table([head, ...rowsOf(loads)])}`
+  return `${cores.machine}\n\n${table([head, ...rowsOf(loads)])}`
 }
 
 const head = ['proxy', 'requests/s', 'p99 ms', 'CPU µs/request', '× nginx', 'least', 'most']
@@ -86,11 +77,6 @@ function rowsOf(loads: ReadonlyMap<string, readonly Load[]>): string[][] {
   })
 }
 
-function upstreamConfig({ port }: { port: number }): string {
-  return `keepalive_requests 1000000000;
-    server { listen 127.0.0.1:${port}; default_type text/plain; location / { return 200 "${'x'.repeat(128)}"; } }`
-}
-
 function proxyConfig(port: number, upstreamPort: number): string {
   return `keepalive_requests 1000000000;
     upstream up { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests 1000000000; }
@@ -104,7 +90,7 @@ function proxyConfig(port: number, upstreamPort: number): string {
 interface Configured {
   readonly name: string
   readonly path: string
-  readonly header: string | undefined
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** One API for each set of plugins, on all nodes. */
@@ -121,7 +107,7 @@ async function configured(node: NodeProcess, upstream_url: string): Promise<Conf
   const contender = async (name: string, path: string, plugins: (typeof keyAuth)[]) => {
     await write('/apis', { name: path, request_path: `/${path}`, upstream_url })
     for (const plugin of plugins) await write(`/apis/${path}/plugins`, plugin)
-    return { name, path, header: plugins.length > 0 ? 'apikey: abc' : undefined }
+    return { name, path, headers: { ...(plugins.length > 0 && { apikey: 'abc' }) } }
   }
   return [
     await contender('plain', 'plain', []),

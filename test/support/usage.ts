@@ -1,5 +1,5 @@
 // What a process has taken of the machine, as Linux counts it.
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 
 export interface Usage {
   /** User and system time of all its threads since it began. */
@@ -19,4 +19,15 @@ export async function usageOf(pid: number): Promise<Usage> {
     cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick,
     residentBytes: Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024,
   }
+}
+
+/** User and system time of all its threads but the first one, since they began. */
+export async function othersCpuMs(pid: number): Promise<number> {
+  const threads = (await readdir(`/proc/${pid}/task`)).filter((thread) => thread !== String(pid))
+  // Nanoseconds on a core, then two numbers more.
+  const times = threads.map(async (thread) => {
+    const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0')
+    return Number(text.split(' ')[0]) / 1e6
+  })
+  return (await Promise.all(times)).reduce((sum, ms) => sum + ms, 0)
 }

@@ -106,23 +106,6 @@ describe('a group that is given or taken at one node', function () {
     })
   }
 
-  it('counts for a request that names the position: moved to another consumer, with SQL alone', async () => {
-    const carol = (await written('POST', '/consumers', { username: 'carol' })).body.id
-    await written('POST', '/consumers/carol/key-auth', { key: 'carol' })
-    await written('POST', bobs, { group: 'gold' })
-    expect([await statuses('/gold?apikey=bob'), await statuses('/gold?apikey=carol')]).to.deep.equal([
-      [200],
-      [403],
-    ])
-    await group.database.query(`update acls set consumer_id = $1 where "group" = 'gold'`, [carol])
-    const [head] = await group.database.query('select max(position) as position from events')
-    const since = { 'x-troop-min-position': String(head.position) }
-    expect([
-      await statuses('/gold?apikey=bob', since),
-      await statuses('/gold?apikey=carol', since),
-    ]).to.deep.equal([[403], [200]])
-  })
-
   it('counts at once, ten times over, each time with a new API [contract 352]', async () => {
     for (let i = 0; i < 10; i++) {
       await guardedApi(`api-${i}`, { whitelist: [`group-${i}`] })

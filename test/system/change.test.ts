@@ -58,44 +58,6 @@ describe('a change', () => {
     expect((await node.call('/guarded')).status).to.equal(200)
   })
 
-  describe('of a key', () => {
-    let id: string
-
-    beforeEach(async () => {
-      await addApi('keyed')
-      await node.ask('POST', '/apis/keyed/plugins', { name: 'key-auth' })
-      await node.ask('POST', '/consumers', { username: 'kim' })
-      id = (await node.ask('POST', '/consumers/kim/key-auth', { key: 'first' })).body.id
-      expect(await statusWith('first')).to.equal(200)
-      expect(await cached('first')).to.equal(200)
-    })
-    afterEach(async () => {
-      await node.ask('DELETE', '/consumers/kim')
-      await node.ask('DELETE', '/apis/keyed')
-    })
-
-    const statusWith = async (key: string) => (await node.call(`/keyed?apikey=${key}`)).status
-    const cached = async (key: string) => (await node.ask('GET', `/cache/keyauth_credentials:${key}`)).status
-
-    it('that is deleted takes it out of the cache: 403 [contract 175]', async () => {
-      await node.ask('DELETE', `/consumers/kim/key-auth/${id}`)
-      expect(await cached('first')).to.equal(404)
-      expect(await statusWith('first')).to.equal(403)
-    })
-
-    it('to another one lets that in, and the old one is 403 [contract 176]', async () => {
-      await node.ask('PATCH', `/consumers/kim/key-auth/${id}`, { key: 'second' })
-      expect(await cached('first')).to.equal(404)
-      expect([await statusWith('second'), await statusWith('first')]).to.deep.equal([200, 403])
-    })
-
-    it('whose consumer is deleted takes it out of the cache: 403 [contract 177]', async () => {
-      await node.ask('DELETE', '/consumers/kim')
-      expect(await cached('first')).to.equal(404)
-      expect(await statusWith('first')).to.equal(403)
-    })
-  })
-
   it('that was made with SQL alone is served', async () => {
     await database.query('insert into apis (name, request_path, upstream_url) values ($1, $2, $3)', [
       'by-sql',

@@ -266,23 +266,6 @@ describe('oauth2 on three nodes', function () {
       await write('POST', '/consumers', { username: 'bob' })
     })
 
-    it('a token that is deleted lets nobody in [contract 336]', async () => {
-      const { access_token } = await newToken()
-      expect(await outcomes(access_token)).deep.equal(['bob'])
-      expect(await cached(`oauth2_token:${access_token}`)).equal(200)
-      await write('DELETE', `/oauth2_tokens/${await idOf(access_token)}`)
-      expect(await cached(`oauth2_token:${access_token}`)).equal(404)
-      expect(await outcomes(access_token)).deep.equal(['401'])
-    })
-
-    it('a token that is changed lets in by its new value alone [contract 337]', async () => {
-      const { access_token } = await newToken()
-      expect(await outcomes(access_token)).deep.equal(['bob'])
-      await write('PATCH', `/oauth2_tokens/${await idOf(access_token)}`, { access_token: 'changed' })
-      expect(await cached(`oauth2_token:${access_token}`)).equal(404)
-      expect([await outcomes('changed'), await outcomes(access_token)]).deep.equal([['bob'], ['401']])
-    })
-
     it('tokens go with the application [contract 338]', async () => {
       const { access_token } = await newToken()
       expect(await outcomes(access_token)).deep.equal(['bob'])

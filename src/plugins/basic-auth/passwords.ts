@@ -1,8 +1,8 @@
 // Whether passwords are right, as one worker thread finds out: once for each, as it is made to take long.
-import { createHmac } from 'node:crypto'
 import QuickLRU from 'quick-lru'
 import type { Row } from '../../base/json.ts'
 import { Turns } from '../../base/turns.ts'
+import { KeyedDigest } from '../keyed-digest.ts'
 import { type PluginHost, Refusal } from '../plugin.ts'
 import { decoy, isHashed, isOldPassword, isPassword } from './password-hash.ts'
 import { Renewal } from './renewal.ts'
@@ -24,12 +24,14 @@ export class Passwords {
   readonly #answers = new QuickLRU<string, boolean>({ maxSize: rememberedMax })
   readonly #asked = new Map<string, Promise<boolean>>()
   readonly #turns = new Turns(atOnce)
-  readonly #key: string
+  /** Of rows whose hash was read once: it is as long as a request should take. Another row comes with every change. */
+  readonly #hashes = new WeakMap<Row, string>()
+  readonly #digest: KeyedDigest
   readonly #decoy: string
   readonly #renewal: Renewal
 
   constructor(host: PluginHost) {
-    this.#key = host.random.hex(32)
+    this.#digest = new KeyedDigest(host.random)
     this.#decoy = decoy(host.random)
     this.#renewal = new Renewal(host, this.#turns)
   }
@@ -47,8 +49,8 @@ export class Passwords {
       this.#renewal.start(credential, password)
       return true
     }
-    const stored = isHashed(credential?.password) ? credential.password : this.#decoy
-    const question = this.#digest(stored, username, password)
+    const stored = (credential && this.#hashOf(credential)) ?? this.#decoy
+    const question = this.#digest.of(JSON.stringify([stored, username, password]))
     return this.#answers.get(question) ?? this.#asked.get(question) ?? this.#ask(question, stored, password)
   }
 
@@ -72,7 +74,12 @@ export class Passwords {
     return asked
   }
 
-  #digest(...parts: readonly string[]): string {
-    return createHmac('sha256', this.#key).update(JSON.stringify(parts)).digest('base64')
+  /** Undefined where a row has none that can be matched. */
+  #hashOf(credential: Row): string | undefined {
+    const known = this.#hashes.get(credential)
+    if (known !== undefined) return known
+    if (!isHashed(credential.password)) return undefined
+    this.#hashes.set(credential, credential.password)
+    return credential.password
   }
 }

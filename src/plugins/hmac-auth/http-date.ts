@@ -18,19 +18,31 @@ const forms = [
  * @param now  milliseconds since 1970; a year of two digits is at most fifty years after it
  */
 export function parseHttpDate(text: string, now: number): number | undefined {
-  const parts = forms.map((form) => form.exec(text)?.groups).find((groups) => groups)
+  const parts = partsOf(text)
   if (!parts) return undefined
-  const [day, hour, minute, second] = ['day', 'hour', 'minute', 'second'].map((name) => Number(parts[name]))
-  const year = wholeYear(parts.year as string, new Date(now).getUTCFullYear())
-  const date = new Date(Date.UTC(year, months.indexOf(parts.month as string), day, hour, minute, second))
+  const { day, hour, minute, second } = parts
+  const year = parts.year?.length === 2 ? wholeYear(Number(parts.year), now) : Number(parts.year)
+  const month = months.indexOf(parts.month as string)
+  const date = new Date(Date.UTC(year, month, Number(day), Number(hour), Number(minute), Number(second)))
   // What is out of its range would come out as another date.
   const isAsGiven =
-    date.getUTCDate() === day && date.getUTCHours() === hour && date.getUTCMinutes() === minute
+    date.getUTCDate() === Number(day) &&
+    date.getUTCHours() === Number(hour) &&
+    date.getUTCMinutes() === Number(minute)
   return isAsGiven ? date.getTime() : undefined
 }
 
-function wholeYear(digits: string, thisYear: number): number {
-  if (digits.length === 4) return Number(digits)
-  const year = thisYear - (thisYear % 100) + Number(digits)
+/** By the first form that fits: nearly all are of the first. */
+function partsOf(text: string): Readonly<Record<string, string>> | undefined {
+  for (const form of forms) {
+    const groups = form.exec(text)?.groups
+    if (groups) return groups
+  }
+  return undefined
+}
+
+function wholeYear(digits: number, now: number): number {
+  const thisYear = new Date(now).getUTCFullYear()
+  const year = thisYear - (thisYear % 100) + digits
   return year > thisYear + 50 ? year - 100 : year
 }

@@ -1,5 +1,5 @@
 // How a request is signed: what the header says, and what the signature is over.
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { isMac } from '../mac.ts'
 import type { PluginRequest } from '../plugin.ts'
 
 export interface Signed {
@@ -33,32 +33,50 @@ export function isSigned(
   { headers, signature }: Signed,
   secret: string,
 ): boolean {
-  const text = signedText(incoming, headers)
-  const own = createHmac('sha1', secret).update(text, 'latin1').digest()
-  const given = Buffer.from(signature, 'base64')
-  return own.length === given.length && timingSafeEqual(own, given)
+  return isMac('sha1', secret, signedText(incoming, headers), Buffer.from(signature, 'base64'))
 }
 
 /** A line for each of `names`, in order; `request-line` is that of the request, unless it has such a header. */
 function signedText(incoming: PluginRequest['incoming'], names: readonly string[]): string {
   const { method, target, httpVersion, rawHeaders } = incoming
-  const values = joined(rawHeaders)
+  const read = reader(rawHeaders, names.length)
   const line = (name: string) => {
-    const value = values.get(name.toLowerCase())
+    const value = read(name.toLowerCase())
     if (value !== undefined) return `${name}: ${value}`
     return name === 'request-line' ? `${method} ${target} HTTP/${httpVersion}` : `${name}:`
   }
   return names.map(line).join('\n')
 }
 
-/** By lower-case names; what is given several times is one value. */
+/** So many names are looked for one by one. Whoever names thousands does not have all headers read for each. */
+const namesMax = 8
+
+/** How values are read by lower-case names; what is given several times is one value. */
+function reader(rawHeaders: readonly string[], nameCount: number): (name: string) => string | undefined {
+  if (nameCount <= namesMax) return (name) => valueIn(rawHeaders, name)
+  const values = joined(rawHeaders)
+  return (name) => values.get(name)
+}
+
+function valueIn(rawHeaders: readonly string[], wanted: string): string | undefined {
+  let value: string | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length === wanted.length && name.toLowerCase() === wanted)
+      value = joinTo(value, rawHeaders[i + 1] as string)
+  }
+  return value
+}
+
 function joined(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>()
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] as string).toLowerCase()
-    const value = rawHeaders[i + 1] as string
-    const before = values.get(name)
-    values.set(name, before === undefined ? value : `${before}, ${value}`)
+    values.set(name, joinTo(values.get(name), rawHeaders[i + 1] as string))
   }
   return values
+}
+
+function joinTo(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`
 }

@@ -1,11 +1,6 @@
 // The algorithms by which tokens are signed (RFC 7518, 3.1), and how a signature is verified by each.
-import {
-  createHmac,
-  createPublicKey,
-  type KeyObject,
-  timingSafeEqual,
-  verify as verifySignature,
-} from 'node:crypto'
+import { createPublicKey, createSecretKey, type KeyObject, verify as verifySignature } from 'node:crypto'
+import { isMac } from '../mac.ts'
 
 interface Family {
   readonly digest: 'sha256' | 'sha384' | 'sha512'
@@ -51,10 +46,8 @@ export function verifier(algorithm: Algorithm, key: Buffer | null): Verify {
 }
 
 function sharedSecret({ digest }: Family, secret: Buffer): Verify {
-  return (signed, signature) => {
-    const own = createHmac(digest, secret).update(signed).digest()
-    return own.length === signature.length && timingSafeEqual(own, signature)
-  }
+  const key = createSecretKey(secret)
+  return (signed, signature) => isMac(digest, key, signed, signature)
 }
 
 function signatureBy({ digest }: Family, key: KeyObject): Verify {

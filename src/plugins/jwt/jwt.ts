@@ -7,7 +7,7 @@ import { andThen, definePlugin, type PluginRequest, Refusal } from '../plugin.ts
 import { queryValues } from '../query.ts'
 import { jwtSecret } from './credential.ts'
 import { migrations } from './migrations.ts'
-import { BadToken, parseToken, type Token } from './token.ts'
+import { BadToken, KnownHeaders, parseToken, type Token } from './token.ts'
 import { Verifiers } from './verifiers.ts'
 
 export const jwt = definePlugin({
@@ -40,9 +40,10 @@ export const jwt = definePlugin({
   migrations,
   open({ clock }) {
     const verifiers = new Verifiers()
+    const headers = new KnownHeaders()
     return {
       access(request, config, { catalog }) {
-        const token = readToken(tokenOf(request, config))
+        const token = readToken(tokenOf(request, config), headers)
         const claim = config.key_claim_name as string
         const key = Object.hasOwn(token.claims, claim) ? token.claims[claim] : undefined
         if (typeof key !== 'string') throw new Refusal(401, `No mandatory '${claim}' in claims`)
@@ -78,9 +79,9 @@ function bearerTokens({ headers }: PluginRequest): string[] {
 }
 
 /** @throws {Refusal} when it is none */
-function readToken(text: string): Token {
+function readToken(text: string, headers: KnownHeaders): Token {
   try {
-    return parseToken(text)
+    return parseToken(text, headers)
   } catch (error) {
     if (error instanceof BadToken) throw new Refusal(401, `Bad token; ${error.message}`)
     throw error

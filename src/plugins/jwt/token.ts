@@ -1,6 +1,7 @@
 // A JSON Web Token as text (RFC 7519, in the compact form of RFC 7515), read strictly: whoever verifies it after us
 // must not be able to read it in another way.
 import { isUtf8 } from 'node:buffer'
+import QuickLRU from 'quick-lru'
 import { isObject, type JsonObject } from '../../base/json.ts'
 import { type Algorithm, isAlgorithm } from './algorithms.ts'
 
@@ -15,22 +16,44 @@ export interface Token {
 /** Text that is no token, or one that nobody here can verify. */
 export class BadToken extends Error {}
 
+/** Headers remembered, and the longest of them: a client library writes the same one into all its tokens. */
+const headersMax = 100
+const headerCharsMax = 200
+
+/** Reads the headers of tokens, each once: nothing of them is a secret, or is ever over. */
+export class KnownHeaders {
+  readonly #algorithms = new QuickLRU<string, Algorithm>({ maxSize: headersMax })
+
+  /** @throws {BadToken} as `parseToken` */
+  algorithmOf(header: string): Algorithm {
+    const known = this.#algorithms.get(header)
+    if (known !== undefined) return known
+    const algorithm = parseHeader(header)
+    if (header.length <= headerCharsMax) this.#algorithms.set(header, algorithm)
+    return algorithm
+  }
+}
+
 /** @throws {BadToken} with what is wrong with it */
-export function parseToken(text: string): Token {
+export function parseToken(text: string, known = new KnownHeaders()): Token {
   const parts = text.split('.')
   const [header = '', claims = '', signature = ''] = parts
   if (parts.length !== 3) throw new BadToken(`${parts.length} parts instead of 3`)
+  return {
+    algorithm: known.algorithmOf(header),
+    claims: parseObject(claims, 'claims'),
+    signed: `${header}.${claims}`,
+    signature: decode(signature, 'signature'),
+  }
+}
+
+function parseHeader(header: string): Algorithm {
   const { typ = 'JWT', alg, crit } = parseObject(header, 'header')
   if (typeof typ !== 'string' || typ.toUpperCase() !== 'JWT') throw new BadToken('invalid typ')
   if (!isAlgorithm(alg)) throw new BadToken('invalid alg')
   // Names what a reader has to understand; here nothing is (RFC 7515, 4.1.11).
   if (crit !== undefined) throw new BadToken('crit is not supported')
-  return {
-    algorithm: alg,
-    claims: parseObject(claims, 'claims'),
-    signed: `${header}.${claims}`,
-    signature: decode(signature, 'signature'),
-  }
+  return alg
 }
 
 function parseObject(part: string, name: string): JsonObject {

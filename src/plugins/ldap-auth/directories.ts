@@ -1,10 +1,11 @@
 // The directories that one worker thread asks, and what they said: remembered for as long as a configuration allows.
-import { createHash, createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createSecureContext, getCACertificates, rootCertificates, type SecureContext } from 'node:tls'
 import QuickLRU from 'quick-lru'
 import { ageMs, type Moment, momentOf } from '../../base/clock.ts'
 import type { JsonObject, Row } from '../../base/json.ts'
 import { Throttle } from '../../base/throttle.ts'
+import { KeyedDigest } from '../keyed-digest.ts'
 import { type PluginHost, Refusal } from '../plugin.ts'
 import { boundedMs, connectionTimes } from '../receivers.ts'
 import { Directory } from './directory.ts'
@@ -33,14 +34,14 @@ export class Directories {
   /** By a keyed digest of all that was asked: memory holds no password, and no directory speaks for another one. */
   readonly #verified = new QuickLRU<string, Verified>({ maxSize: rememberedMax })
   readonly #asked = new Map<string, Promise<Row | null>>()
-  readonly #key: string
+  readonly #digest: KeyedDigest
   readonly #troubles: Throttle
   #trouble: { readonly count: number; readonly error: unknown } | undefined
   #context: SecureContext | undefined
 
   constructor(host: DirectoriesHost) {
     this.#host = host
-    this.#key = host.random.hex(32)
+    this.#digest = new KeyedDigest(host.random)
     this.#troubles = new Throttle(host.clock, sayEveryMs, () => this.#sayTrouble())
   }
 
@@ -53,7 +54,7 @@ export class Directories {
   find(config: JsonObject, username: string, password: string): Row | null | Promise<Row | null> {
     const place = placeOf(config)
     const dn = nameWithin(String(config.base_dn), String(config.attribute), username)
-    const question = this.#digest({ ...place, dn, password })
+    const question = this.#digest.of(JSON.stringify({ ...place, dn, password }))
     const known = this.#verified.get(question)
     if (known && ageMs(this.#host.clock, known.since) < Number(config.cache_ttl) * 1000)
       return known.credential
@@ -114,10 +115,6 @@ export class Directories {
       this.#context = createSecureContext({ ca })
     }
     return this.#context
-  }
-
-  #digest(question: object): string {
-    return createHmac('sha256', this.#key).update(JSON.stringify(question)).digest('base64')
   }
 
   #sayTrouble(): void {

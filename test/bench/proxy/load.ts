@@ -1,7 +1,7 @@
 // wrk, which asks on 50 connections without a pause, and what it costs the process that it asks by.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { usageOf } from '../../support/usage.ts'
+import { othersCpuMs, usageOf } from '../../support/usage.ts'
 
 export interface Load {
   readonly requestsPerS: number
@@ -12,18 +12,20 @@ export interface Load {
 
 export interface LoadOptions {
   readonly seconds: number
-  /** As a browser would say it, e.g. `apikey: abc`. */
-  readonly header?: string | undefined
+  /** By name. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Put before wrk's own command: who pins it to a core. */
   readonly prefix: readonly string[]
+  /** Whether the time of its first thread is left out: of a node that is the agent, which has no part in a request. */
+  readonly withoutAgent?: boolean
 }
 
 const run = promisify(execFile)
 
 /** @param pid  of the proxy behind `url` */
 export async function loadOn(url: string, pid: number, options: LoadOptions): Promise<Load> {
-  const { seconds, header, prefix } = options
-  const headers = header === undefined ? [] : ['--header', header]
+  const { seconds, headers = {}, prefix, withoutAgent = false } = options
+  const fields = Object.entries(headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`])
   const [program = '', ...args] = [
     ...prefix,
     'wrk',
@@ -31,12 +33,16 @@ export async function loadOn(url: string, pid: number, options: LoadOptions): Pr
     '-c50',
     `-d${seconds}s`,
     '--latency',
-    ...headers,
+    // On a busy machine some wait long; they are answered all the same.
+    '--timeout',
+    '60s',
+    ...fields,
     url,
   ]
-  const before = await usageOf(pid)
+  const cpuMs = async () => (withoutAgent ? othersCpuMs(pid) : (await usageOf(pid)).cpuMs)
+  const before = await cpuMs()
   const { stdout } = await run(program, args)
-  const after = await usageOf(pid)
+  const after = await cpuMs()
   // Whatever is not answered as it should be is cheaper, or dearer, than what is to be measured.
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${url} failed:\n${stdout}`)
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
@@ -44,7 +50,7 @@ export async function loadOn(url: string, pid: number, options: LoadOptions): Pr
   return {
     requestsPerS: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
     p99Ms: Number(p99) * (msIn[unit] ?? Number.NaN),
-    cpuUs: ((after.cpuMs - before.cpuMs) * 1000) / requests,
+    cpuUs: ((after - before) * 1000) / requests,
   }
 }
 

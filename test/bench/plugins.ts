@@ -1,0 +1,139 @@
+// What each shipped plugin adds to a request: processor time of a node with one worker (its agent left out), in the fast lane, beside that of the
+// same request without it, taking turns, so that a slow moment hits both. Left out are what does nothing to most requests
+// (ssl) and what sends nothing any more (galileo, runscope).
+import { join } from 'node:path'
+import { until } from '../support/log.ts'
+import { median, table } from '../support/measure.ts'
+import { Nginx } from '../support/nginx.ts'
+import { NodeProcess } from '../support/node-process.ts'
+import { testDatabase } from '../support/postgres.ts'
+import { findProgram } from '../support/program.ts'
+import { Slapd } from '../support/slapd.ts'
+import type { BenchOptions } from './bench.ts'
+import { Receivers } from './plugins/receivers.ts'
+import { oauth2Token, person, type Setup, setups } from './plugins/setups.ts'
+import { answering } from './proxy/answering.ts'
+import { Cores } from './proxy/cores.ts'
+import { loadOn } from './proxy/load.ts'
+
+/** Every so many plugins the plain request is measured anew. */
+const plainEvery = 3
+
+const plain: Setup = { name: 'plain' }
+
+/** Of one round: its processor time, and how many times that of the plain request before it. */
+interface Turn {
+  readonly cpuUs: number
+  readonly addedUs: number
+  readonly ratio: number
+}
+
+export async function bench({ toy, quick = false, report = () => {} }: BenchOptions): Promise<string> {
+  const nginx = findProgram('nginx')
+  if (nginx === undefined || findProgram('wrk') === undefined)
+    return 'needs nginx and wrk: nothing was measured'
+  const cores = new Cores()
+  await using releases = new AsyncDisposableStack()
+  const upstream = await Nginx.start(nginx, answering)
+  releases.defer(() => upstream.stop())
+  const receivers = await new Receivers().start()
+  releases.defer(() => receivers.stop())
+  const program = findProgram('slapd')
+  const slapd = program && (await Slapd.start(program, { people: { [person.name]: person.password } }))
+  if (slapd) releases.defer(() => slapd.stop())
+  const database = await testDatabase()
+  releases.defer(() => database.drop())
+  const node = await NodeProcess.start(database, { workers: 1 })
+  releases.defer(() => node.remove())
+  await cores.pin(upstream.pid, 'others')
+  await cores.pin(node.pid, 'proxy')
+
+  const logPath = join(node.dir, 'requests.log')
+  const surroundings = { upstreamUrl: upstream.url, receivers, slapd: slapd || undefined, logPath }
+  const all = [plain, ...setups(surroundings)]
+  await configure(node, all, upstream.url)
+  const measured = toy ? all.filter(({ name }) => name === 'plain' || name === 'key-auth') : all
+  const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 2]
+  const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
+  const loadOf = async (setup: Setup) => {
+    const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
+    return (await loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)).cpuUs
+  }
+  // The first round makes connections and lets code be compiled, and is not counted.
+  for (let round = toy ? 0 : -1; round < rounds; round++) {
+    let base = Number.NaN
+    const others = measured.filter((setup) => setup !== plain)
+    for (const [i, setup] of others.entries()) {
+      if (i % plainEvery === 0) {
+        base = await loadOf(plain)
+        if (round >= 0) turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
+      }
+      const below = setup.above === undefined ? base : await loadOf(named(all, setup.above))
+      const cpuUs = await loadOf(setup)
+      const turn = { cpuUs, addedUs: cpuUs - below, ratio: 1 + (cpuUs - below) / base }
+      report(`${setup.name}: ${cpuUs.toFixed(1)} µs, ${turn.addedUs.toFixed(1)} of them its own`)
+      if (round >= 0) turns.get(setup)?.push(turn)
+    }
+  }
+  const lost = / dropped/.test(node.output) ? '\n\nlog records were dropped' : ''
+  return `${cores.machine}\n\n${table([head, ...[...turns].map(rowOf)])}${lost}`
+}
+
+const head = ['plugin', 'CPU µs/request', 'added µs', '% of plain', 'least', 'most']
+
+/** What it adds: the middle of all rounds, and how far they lie apart. */
+function rowOf([{ name, above }, turns]: readonly [Setup, readonly Turn[]]): string[] {
+  const percent = turns.map(({ ratio }) => (ratio - 1) * 100)
+  const shares = [median(percent), Math.min(...percent), Math.max(...percent)]
+  return [
+    above === undefined ? name : `${name} (above ${above})`,
+    median(turns.map(({ cpuUs }) => cpuUs)).toFixed(1),
+    ...(name === plain.name
+      ? ['', '', '', '']
+      : [median(turns.map(({ addedUs }) => addedUs)).toFixed(1), ...shares.map((share) => share.toFixed(1))]),
+  ]
+}
+
+/** One API for each setup. Resolves when each of them answers. */
+async function configure(node: NodeProcess, all: readonly Setup[], upstream_url: string): Promise<void> {
+  const write = async (path: string, body: Parameters<NodeProcess['ask']>[2]) => {
+    const { status, text, body: made } = await node.ask('POST', path, body)
+    if (status !== 201) throw new Error(`POST ${path}: ${status} ${text}`)
+    return made
+  }
+  await write('/consumers', { username: person.name })
+  const redirect_uri = ['https://app.test/']
+  const client = await write(`/consumers/${person.name}/oauth2`, { name: 'app', redirect_uri })
+  await write('/oauth2_tokens', { credential_id: client.id, expires_in: 86_400, access_token: oauth2Token })
+  const add = async (setup: Setup) => {
+    const path = pathOf(setup)
+    await write('/apis', { name: path, request_path: `/${path}`, upstream_url })
+    for (const [kind, attributes] of Object.entries(setup.gives ?? {}))
+      await write(`/consumers/${person.name}/${kind}`, attributes)
+    for (const { name, plugin = name, config = {} } of [...belowOf(setup, all), setup])
+      if (plugin !== plain.name) await write(`/apis/${path}/plugins`, { name: plugin, config })
+  }
+  await Promise.all(all.map(add))
+  for (const setup of all)
+    await until(async () => {
+      const { status } = await node.call(`/${pathOf(setup)}`, { headers: headersOf(setup, all) })
+      if (status >= 400 && status < 500) throw new Error(`${setup.name} answers ${status}`)
+      return status === 200
+    })
+}
+
+function pathOf({ name }: Setup): string {
+  return name.replaceAll(/[^\w-]+/g, '-')
+}
+
+function named(all: readonly Setup[], name: string): Setup {
+  return all.find((setup) => setup.name === name) as Setup
+}
+
+function belowOf({ above }: Setup, all: readonly Setup[]): readonly Setup[] {
+  return above === undefined ? [] : [named(all, above)]
+}
+
+function headersOf(setup: Setup, all: readonly Setup[]): Readonly<Record<string, string>> {
+  return Object.assign({}, ...[...belowOf(setup, all), setup].map(({ headers }) => headers))
+}
