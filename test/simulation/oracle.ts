@@ -51,12 +51,16 @@ interface Record {
   listensSinceMs: number | undefined
   /** When it last read the log. */
   pulledAtMs: number
+  /** A disturbance, by the call that ends it, which is no excuse for what a heartbeat is to bring about. */
+  noExcuse: (() => void) | undefined
 }
 
 /** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
 const spreadMs = 900
 /** As soon as a node listens again, it asks for what it has not heard of. */
 const catchUpMs = 200
+/** A node that has learnt that its life is over has registered anew. */
+const renewalMs = 900
 /** Purges of joins that come together are one; then the router is read again. */
 const proofMs = 1100
 const reloadMs = 3000
@@ -103,6 +107,7 @@ export class Oracle {
       ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
       listensSinceMs: undefined,
       pulledAtMs: Number.NEGATIVE_INFINITY,
+      noExcuse: undefined,
     }
     this.#records.set(node, record)
     // Nobody is told before the catalog is.
@@ -160,6 +165,23 @@ export class Oracle {
   /** It reads the log. */
   pulls(node: SimulatedNode): void {
     this.#recordOf(node).pulledAtMs = this.#world.scheduler.now
+  }
+
+  /** It was told whether its life stands: if another does, under its name, it has to begin a new one. */
+  beat(node: SimulatedNode, life: Position, standing: Position | undefined): void {
+    const record = this.#recordOf(node)
+    const [current, histories] = [record.lives.at(-1), this.#historiesLost]
+    if (current?.life !== life || standing === undefined || standing === life) return
+    this.#world.scheduler.after(renewalMs, () => {
+      if (histories !== this.#historiesLost || record.lives.at(-1) !== current || !node.serves()) return
+      if (node.isLeaving || this.#world.isDisturbed(node.host, record.noExcuse)) return
+      this.fail('C5', `${node.label} goes on in its life ${life}, and the one under its name is ${standing}`)
+    })
+  }
+
+  /** What `calm` ends, or has ended, is no reason for this node not to know any more in which life it is. */
+  reaches(node: SimulatedNode, calm: () => void): void {
+    this.#recordOf(node).noExcuse = calm
   }
 
   /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */
