@@ -273,7 +273,8 @@ export class Oracle {
     const { nodes, datastore, scheduler } = this.#world
     const isAtHome = (node: SimulatedNode) => {
       const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
-      return datastore.nodes.get(name)?.life === life && scheduler.now - fromMs > calmMs
+      const row = datastore.nodes.get(name)
+      return row?.life === life && row.status !== 'left' && scheduler.now - fromMs > calmMs
     }
     return this.#world.isCalm(calmMs) && nodes.every(isAtHome)
   }
