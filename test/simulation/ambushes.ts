@@ -59,24 +59,25 @@ export const ambushes = {
     },
   },
   /**
-   * A process that nobody reaches loses its name to a copy of it, and then is back, whether the copy is there or not; or
-   * reaches the datastore at first, which alone can tell it.
+   * A process that nobody reaches loses its name to a copy of it, and then is back, whether the copy is there or not. It
+   * may reach the datastore all the time, which alone can tell it.
    */
   takeover: {
-    forMs: [5000, 12_000],
+    forMs: [3500, 9000],
     begin(world, [who, much, alone]) {
       const node = servingBut(world, who)
       if (!node || !servingBut(world, 0, node)) return undefined
       const { scheduler, datastore } = world
-      const [ends, away, apart] = [new Ends(), new Ends(), new Ends()]
+      const [ends, healing] = [new Ends(), new Ends()]
       const { name, life } = node
       const host = world.newHost()
-      ends.add(away.call)
-      ends.add(apart.call)
-      const calm = world.disturb([node.host])
-      away.add(calm)
-      cutFromDatastore(world, node.host, away)
-      cutFromNodes(world, node.host, apart)
+      ends.add(healing.call)
+      const isInformed = alone > 0.3 && alone < 0.8
+      if (isInformed) cutFromNodes(world, node.host, ends)
+      else {
+        healing.add(world.disturb([node.host]))
+        isolate(world, node.host, healing)
+      }
       const retire = once(() => world.retire(host))
       ends.add(retire)
       world.start(host, { name })
@@ -84,9 +85,7 @@ export const ambushes = {
       when(world, ends, isTaken, () => {
         scheduler.after(1500 * much, () => {
           if (alone < 0.6) retire()
-          world.oracle.reaches(node, calm)
-          away.call()
-          if (alone < 0.2 || alone > 0.8) apart.call()
+          healing.call()
         })
       })
       return ends.call

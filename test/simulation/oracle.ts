@@ -51,8 +51,6 @@ interface Record {
   listensSinceMs: number | undefined
   /** When it last read the log. */
   pulledAtMs: number
-  /** A disturbance, by the call that ends it, which is no excuse for what a heartbeat is to bring about. */
-  noExcuse: (() => void) | undefined
 }
 
 /** A change is everywhere after this, where nothing is wrong: notified, pulled and applied, a page after the other. */
@@ -107,7 +105,6 @@ export class Oracle {
       ...{ states: [], lives: [], joined: undefined, reads: new Map(), loads: 0 },
       listensSinceMs: undefined,
       pulledAtMs: Number.NEGATIVE_INFINITY,
-      noExcuse: undefined,
     }
     this.#records.set(node, record)
     // Nobody is told before the catalog is.
@@ -174,14 +171,9 @@ export class Oracle {
     if (current?.life !== life || standing === undefined || standing === life) return
     this.#world.scheduler.after(renewalMs, () => {
       if (histories !== this.#historiesLost || record.lives.at(-1) !== current || !node.serves()) return
-      if (node.isLeaving || this.#world.isDisturbed(node.host, record.noExcuse)) return
+      if (node.isLeaving || this.#world.isDisturbed(node.host)) return
       this.fail('C5', `${node.label} goes on in its life ${life}, and the one under its name is ${standing}`)
     })
-  }
-
-  /** What `calm` ends, or has ended, is no reason for this node not to know any more in which life it is. */
-  reaches(node: SimulatedNode, calm: () => void): void {
-    this.#recordOf(node).noExcuse = calm
   }
 
   /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */
