@@ -2,6 +2,7 @@
 // about once in hundreds of seeds.
 import type { FaultSpec } from './faults.ts'
 import type { SimulatedNode } from './node.ts'
+import type { Question } from './request.ts'
 import { datastoreHost } from './session.ts'
 import type { World } from './world.ts'
 
@@ -23,6 +24,7 @@ export const ambushes = {
       if (!node) return undefined
       const { server, datastore, scheduler } = world
       const ends = new Ends()
+      askForEverything(world)
       node.process.kill()
       world.start(node.host, node.directory)
       const since = datastore.head.position
@@ -36,6 +38,7 @@ export const ambushes = {
           ends.add(() => {
             server.mode = 'up'
           })
+          scheduler.after(lookMs, () => askForEverything(world))
         })
       })
       return ends.call
@@ -55,7 +58,10 @@ export const ambushes = {
       return ends.call
     },
   },
-  /** A process that nobody reaches loses its name to a copy of it, and then is back, whether the copy is there or not. */
+  /**
+   * A process that nobody reaches loses its name to a copy of it, and then is back, whether the copy is there or not. It
+   * may reach the datastore all the time, which alone can tell it.
+   */
   takeover: {
     forMs: [3500, 9000],
     begin(world, [who, much, alone]) {
@@ -66,8 +72,12 @@ export const ambushes = {
       const { name, life } = node
       const host = world.newHost()
       ends.add(healing.call)
-      healing.add(world.disturb([node.host]))
-      isolate(world, node.host, healing)
+      const isInformed = alone > 0.3 && alone < 0.8
+      if (isInformed) cutFromNodes(world, node.host, ends)
+      else {
+        healing.add(world.disturb([node.host]))
+        isolate(world, node.host, healing)
+      }
       const retire = once(() => world.retire(host))
       ends.add(retire)
       world.start(host, { name })
@@ -125,7 +135,7 @@ export const ambushes = {
     begin(world, [much]) {
       const { datastore, server, workload } = world
       const ends = new Ends()
-      workload.rest(restMs)
+      workload.fallSilent(restMs)
       deafen(world, world.hosts(), ends)
       const { position } = datastore.head
       const calm = world.disturb()
@@ -148,11 +158,55 @@ export const ambushes = {
       const hosts = world.hosts()
       const one = hosts[Math.floor(who * hosts.length)] as string
       deafen(world, many < 0.5 ? hosts : [one], ends)
-      if (many < 0.3) {
+      if (many < 0.4) {
         world.workload.changePast(1)
-        world.workload.rest(restMs)
+        world.workload.fallSilent(restMs)
       }
       return ends.call
+    },
+  },
+  /** A key changes twice, of which nobody is told, and is read then: what is held is newer than what is heard next. */
+  'read ahead': {
+    forMs: [500, 3000],
+    begin(world, [, one, other]) {
+      const { scheduler, workload } = world
+      const guarded = workload.guard(one, other)
+      if (!guarded) return undefined
+      const ends = new Ends()
+      // What else a request needs is known by then, so nothing but the key is read.
+      workload.fallSilent(5 * heardMs)
+      scheduler.after(1.5 * heardMs, () => askAll(world, guarded.keyless))
+      scheduler.after(4 * heardMs, () => {
+        if (ends.areOver) return
+        deafen(world, world.hosts(), ends)
+        guarded.handOn()
+        guarded.handOn()
+        askAll(world, guarded.question)
+      })
+      return ends.call
+    },
+  },
+  /** A worker that has much to do takes what it has asked for, and what has become of that since, in one go. */
+  'busy worker': {
+    forMs: [500, 3000],
+    begin(world, [who, one, other]) {
+      const node = servingBut(world, who)
+      const worker = node?.workers[0]
+      const guarded = node && world.workload.guard(one, other)
+      if (!node || !worker || !guarded) return undefined
+      const { scheduler, workload } = world
+      workload.fallSilent(10 * heardMs)
+      const at = (times: number, act: () => void) => scheduler.after(times * heardMs, act)
+      at(1.5, () => world.ask(node, 0, guarded.keyless))
+      at(4, () => {
+        worker.port.keepBusy(4 * heardMs)
+        world.ask(node, 0, guarded.question)
+      })
+      at(5, guarded.handOn)
+      // It looks when it is asked for something.
+      at(7.8, () => world.ask(node, 0, guarded.keyless))
+      at(8.2, () => world.ask(node, 0, guarded.question))
+      return () => undefined
     },
   },
 } as const satisfies Readonly<Record<string, FaultSpec>>
@@ -198,13 +252,29 @@ function servingBut(world: World, draw: number, but?: SimulatedNode): SimulatedN
   return serving[Math.floor(draw * serving.length)]
 }
 
+function askForEverything(world: World): void {
+  for (const question of world.workload.everything()) askAll(world, question)
+}
+
+/** Every worker of those that serve. */
+function askAll(world: World, question: Question): void {
+  for (const node of world.nodes) {
+    if (!node.serves()) continue
+    for (let worker = 0; worker < node.workers.length; worker++) world.ask(node, worker, question)
+  }
+}
+
 function isolate(world: World, host: string, ends: Ends): void {
+  cutFromNodes(world, host, ends)
+  cutFromDatastore(world, host, ends)
+}
+
+function cutFromNodes(world: World, host: string, ends: Ends): void {
   for (const other of world.hosts()) {
     if (other === host) continue
     ends.add(world.network.cut(host, other))
     ends.add(world.network.cut(other, host))
   }
-  cutFromDatastore(world, host, ends)
 }
 
 function cutFromDatastore(world: World, host: string, ends: Ends): void {

@@ -19,7 +19,9 @@ async function simulated(): Promise<DatastoreWorld> {
     client() {
       const host = `10.0.0.${++clients}`
       const process = new Process({ scheduler, random: chanceFor(clients, 'process') })
-      return simulatedForms(new Session(server, process, host, { read() {}, listens() {}, pulls() {} }))
+      return simulatedForms(
+        new Session(server, process, host, { read() {}, listens() {}, pulls() {}, beat() {} }),
+      )
     },
     async age(name, byMs) {
       const row = datastore.nodes.get(name)

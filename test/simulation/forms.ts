@@ -266,9 +266,11 @@ export class SimulatedRegistry implements Registry {
     }, 'commit')
   }
 
-  beat(name: string, life: number, applied: number): Promise<Beat> {
-    return this.#session.ask((datastore) => {
+  async beat(name: string, life: number, applied: number): Promise<Beat> {
+    let standing: number | undefined
+    const beat = await this.#session.ask<Beat>((datastore) => {
       const row = datastore.nodes.get(name)
+      standing = row?.life ?? undefined
       const isHeld = row?.life === life && row.status !== 'left'
       // A server that takes no changes says so before it says anything else.
       if (this.#session.server.mode === 'read-only') throw readOnly()
@@ -282,6 +284,8 @@ export class SimulatedRegistry implements Registry {
             : 'taken'
       return { head: stampOf(datastore.head), holding, now: datastore.now() }
     })
+    this.#session.watcher.beat(life, standing)
+    return beat
   }
 
   async leave(name: string, life: number, status: 'leaving' | 'left'): Promise<void> {

@@ -35,6 +35,8 @@ try {
   await workshop.close()
 }
 const table = tableOf(found)
+/** Above the table. */
+const caption = `From seed ${values.seed}, ${values.most} at the most for each, in one run.`
 process.stdout.write(`\n${table}`)
 const escaped = found.filter(({ seeds }) => seeds === undefined)
 if (escaped.length > 0) {
@@ -44,7 +46,7 @@ if (escaped.length > 0) {
 if (values.write)
   writeFileSync(
     page,
-    readFileSync(page, 'utf8').replace(block, () => `\n${table}\n`),
+    readFileSync(page, 'utf8').replace(block, () => `\n${caption}\n\n${table}\n`),
   )
 
 function outcomeOf({ seeds, claim }: Found): string {

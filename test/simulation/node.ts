@@ -68,6 +68,7 @@ interface Worker {
   readonly catalog: WorkerCatalog
   readonly gateway: Gateway
   readonly link: AgentLink
+  readonly port: SimulatedPort
 }
 
 export class SimulatedNode {
@@ -207,7 +208,7 @@ export class SimulatedNode {
       counters: new Float64Array(counterCount),
       ...{ logger, clock },
     })
-    this.workers.push({ catalog, gateway, link })
+    this.workers.push({ catalog, gateway, link, port: theirs })
   }
 
   /** One of its threads ends; node.ts would put another one in its place. */

@@ -60,6 +60,8 @@ interface Record {
 const spreadMs = 900
 /** As soon as a node listens again, it asks for what it has not heard of. */
 const catchUpMs = 200
+/** A node that has learnt that its life is over has registered anew. */
+const renewalMs = 900
 /** Purges of joins that come together are one; then the router is read again. */
 const proofMs = 1100
 const reloadMs = 3000
@@ -166,6 +168,18 @@ export class Oracle {
   /** It reads the log. */
   pulls(node: SimulatedNode): void {
     this.#recordOf(node).pulledAtMs = this.#world.scheduler.now
+  }
+
+  /** It was told whether its life stands: if another does, under its name, it has to begin a new one. */
+  beat(node: SimulatedNode, life: Position, standing: Position | undefined): void {
+    const record = this.#recordOf(node)
+    const [current, histories] = [record.lives.at(-1), this.#historiesLost]
+    if (current?.life !== life || standing === undefined || standing === life) return
+    this.#world.scheduler.after(renewalMs, () => {
+      if (histories !== this.#historiesLost || record.lives.at(-1) !== current || !node.serves()) return
+      if (node.isLeaving || this.#world.isDisturbed(node.host)) return
+      this.fail('C5', `${node.label} goes on in its life ${life}, and the one under its name is ${standing}`)
+    })
   }
 
   /** A server that nobody can listen to has taken over; `calm` is how it says that it is there. */

@@ -39,7 +39,7 @@ export class SimulatedPort extends EventEmitter {
     peer.#arrived.push(copyOf(message, new Map()))
     const chance = this.#chance()
     const now = this.#process.clock.monotonic()
-    if (chance > busy.from) peer.#busyUntil = now + (busy.mostMs * (chance - busy.from)) / (1 - busy.from)
+    if (chance > busy.from) peer.keepBusy((busy.mostMs * (chance - busy.from)) / (1 - busy.from))
     const waitMs = Math.max(delayMs * chance ** 3, peer.#busyUntil - now)
     this.#process.clock.after(waitMs, () => peer.#deliver())
   }
@@ -47,6 +47,11 @@ export class SimulatedPort extends EventEmitter {
   /** As `receiveMessageOnPort`. */
   takeNext(): { readonly message: unknown } | undefined {
     return this.#arrived.length > 0 ? { message: this.#arrived.shift() } : undefined
+  }
+
+  /** For so long this end's thread does not come to look, unless by `takeNext`. */
+  keepBusy(forMs: number): void {
+    this.#busyUntil = Math.max(this.#busyUntil, this.#process.clock.monotonic() + forMs)
   }
 
   close(): void {

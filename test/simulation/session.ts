@@ -2,6 +2,7 @@
 // that get lost after what they answer has happened.
 import { within } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
+import type { Position } from '../../src/base/stamp.ts'
 import { DatastoreAway, DatastoreError, OutcomeUnknown } from '../../src/database/errors.ts'
 import type { Subscribe, Subscription } from '../../src/event-log/listener.ts'
 import type { Datastore, State } from './datastore.ts'
@@ -112,6 +113,8 @@ export interface SessionWatcher {
   listens(isListening: boolean): void
   /** The log. */
   pulls(): void
+  /** It has an answer to its heartbeat in this life; `standing` was the life under its name then, undefined if none. */
+  beat(life: Position, standing: Position | undefined): void
 }
 
 export class Session {

@@ -42,10 +42,22 @@ export const paths = ['/a0', '/a1', '/a2']
 export const keys = ['k0', 'k1', 'k2', 'k3']
 const usernames = ['u0', 'u1', 'u2']
 
+/** An API that asks for a key, and a key. */
+export interface Guarded {
+  readonly place: Row
+  readonly key: string
+  readonly question: Question
+  /** To the same API. */
+  readonly keyless: Question
+  /** The key is the other one's of two consumers from now on, and again the first one's. */
+  handOn(): void
+}
+
 export class Workload {
   readonly #world: World
   #revision = 0
   #restsUntilMs = 0
+  #isSilentUntilMs = 0
 
   constructor(world: World) {
     this.#world = world
@@ -103,6 +115,16 @@ export class Workload {
 
   get isResting(): boolean {
     return this.#restsUntilMs > this.#world.scheduler.now
+  }
+
+  /** Nor does anybody ask for anything: whoever learns of something has looked for it himself. */
+  fallSilent(forMs: number): void {
+    this.rest(forMs)
+    this.#isSilentUntilMs = this.#world.scheduler.now + forMs
+  }
+
+  get isSilent(): boolean {
+    return this.#isSilentUntilMs > this.#world.scheduler.now
   }
 
   /** Any request. */
@@ -228,46 +250,55 @@ export class Workload {
    * read the one before that and the other after it knows what never was.
    */
   #guardForAMoment([one, other, pause]: Operation['draws']): void {
-    const { datastore, scheduler, chance, trace } = this.#world
-    const tables = datastore.head.tables
-    const [place, owners] = [pickOf(rowsOf(tables, 'apis'), one), rowsOf(tables, 'consumers')]
-    const [owner, next] = owners
-    if (!place || !owner || !next) return
-    trace.say('psql', 'guards an api for a moment')
-    const key = keys[Math.floor(other * keys.length)] as string
-    const made = () => ({ id: datastore.uuid(), created_at: datastore.now() })
-    const guards = (changes: Changes) =>
-      changes.rows('plugins', { api_id: place.id as string, name: 'key-auth' })
-    const give = (to: Row) =>
-      datastore.commit(null, (changes) => {
-        const [held] = changes.rows('keyauth_credentials', { key })
-        const isThere = changes.rows('consumers').some(({ id }) => id === to.id)
-        if (held && isThere) changes.update(credential, held, { ...held, consumer_id: to.id as string })
-      })
-    datastore.commit(null, (changes) => {
-      for (const row of changes.rows('keyauth_credentials', { key }))
-        changes.remove('keyauth_credentials', row)
-      if (!changes.rows('apis').some(({ id }) => id === place.id)) return
-      if (guards(changes).length === 0) changes.insert(plugin, guard(place), made())
-      changes.insert(credential, { consumer_id: owner.id as string, key }, made())
-    })
-    const path = String(place.request_path)
+    const { datastore, scheduler, chance } = this.#world
+    const guarded = this.guard(one, other)
+    if (!guarded) return
+    const { place, key, handOn } = guarded
     for (let i = 0; i < 10; i++) {
       scheduler.after(momentMs * (0.2 + chance.requests.fraction()), () => {
         const node = this.#world.running(chance.requests.fraction())
-        if (node?.serves()) this.#world.ask(node, i, questionOf(path, key))
+        if (node?.serves()) this.#world.ask(node, i, guarded.question)
       })
     }
     const againMs = momentMs * (0.3 + 0.4 * pause)
-    for (const [i, to] of [next, owner].entries()) scheduler.after(againMs + 2 * i, () => give(to))
+    for (const i of [0, 1]) scheduler.after(againMs + 2 * i, handOn)
     scheduler.after(momentMs * (0.7 + 0.4 * pause), () =>
       datastore.commit(null, (changes) => {
         // Now and then the guard stays: then it matters who has the key in mind still.
-        if (pause < 0.6) for (const row of guards(changes)) changes.remove('plugins', row)
+        if (pause < 0.6) for (const row of guardsOf(place, changes)) changes.remove('plugins', row)
         for (const row of changes.rows('keyauth_credentials', { key }))
           changes.remove('keyauth_credentials', row)
       }),
     )
+  }
+
+  /** By psql: an API gets a guard, and somebody a key. Undefined when there is no API, or nobody to hand it on to. */
+  guard(one: number, other: number): Guarded | undefined {
+    const { datastore, trace } = this.#world
+    const tables = datastore.head.tables
+    const [place, owners] = [pickOf(rowsOf(tables, 'apis'), one), rowsOf(tables, 'consumers')]
+    const [owner, next] = owners
+    if (!place || !owner || !next) return undefined
+    trace.say('psql', 'guards an api for a moment')
+    const key = keys[Math.floor(other * keys.length)] as string
+    const made = () => ({ id: datastore.uuid(), created_at: datastore.now() })
+    datastore.commit(null, (changes) => {
+      for (const row of changes.rows('keyauth_credentials', { key }))
+        changes.remove('keyauth_credentials', row)
+      if (!changes.rows('apis').some(({ id }) => id === place.id)) return
+      if (guardsOf(place, changes).length === 0) changes.insert(plugin, guard(place), made())
+      changes.insert(credential, { consumer_id: owner.id as string, key }, made())
+    })
+    const handOn = () =>
+      datastore.commit(null, (changes) => {
+        const [held] = changes.rows('keyauth_credentials', { key })
+        const to = held?.consumer_id === owner.id ? next : owner
+        const isThere = changes.rows('consumers').some(({ id }) => id === to.id)
+        if (held && isThere) changes.update(credential, held, { ...held, consumer_id: to.id as string })
+      })
+    const path = String(place.request_path)
+    const [question, keyless] = [questionOf(path, key), questionOf(path, undefined)]
+    return { place, key, question, keyless, handOn: () => void handOn() }
   }
 
   /** By psql: no node knows of it until the datastore says so. Several rows, one transaction. */
@@ -288,6 +319,10 @@ const writeMs = 25
 const actor = 'simulation'
 /** Long enough for a node to hear of the one change, and to read something before it hears of the next. */
 const momentMs = 30
+
+function guardsOf({ id }: Row, changes: Changes): Row[] {
+  return changes.rows('plugins', { api_id: id as string, name: 'key-auth' })
+}
 
 function pickOf<T>(list: readonly T[], draw: number): T | undefined {
   return list[Math.floor(draw * list.length)]

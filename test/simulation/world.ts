@@ -142,6 +142,7 @@ export class World {
         read: (key, state) => this.oracle.readBy(node, key, state),
         listens: (isListening) => this.oracle.listens(node, isListening),
         pulls: () => this.oracle.pulls(node),
+        beat: (life, standing) => this.oracle.beat(node, life, standing),
       },
     })
     trace.say(label, 'starts')
@@ -236,7 +237,7 @@ export class World {
       const node = this.running(who)
       const isDemanding = least < 0.1 && !this.workload.isResting
       const minPosition = isDemanding ? this.datastore.head.position : undefined
-      if (node?.serves()) this.ask(node, which, { ...question, minPosition })
+      if (node?.serves() && !this.workload.isSilent) this.ask(node, which, { ...question, minPosition })
       if (!this.#isOver) this.#askOnAndOn()
     })
   }
