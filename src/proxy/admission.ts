@@ -85,14 +85,19 @@ export class Admission {
 
   async #wait(least: Position, gone: AbortSignal): Promise<void> {
     const { catalog, clock, minPositionWaitMs } = this.#parts
+    // Not by AbortSignal.any: what that returns is held by the runtime for as long as somebody listens to it.
     const over = new AbortController()
-    const timer = clock.after(minPositionWaitMs, () => over.abort())
+    const end = () => over.abort()
+    const timer = clock.after(minPositionWaitMs, end)
+    if (gone.aborted) end()
+    gone.addEventListener('abort', end, { once: true })
     this.#waiting++
     try {
-      await catalog.reach(least, AbortSignal.any([over.signal, gone]))
+      await catalog.reach(least, over.signal)
     } finally {
       this.#waiting--
       timer.cancel()
+      gone.removeEventListener('abort', end)
     }
   }
 }
