@@ -53,7 +53,7 @@ export async function bench({ toy, quick = false, report = () => {} }: BenchOpti
   const all = [plain, ...setups(surroundings)]
   await configure(node, all, upstream.url)
   const measured = toy ? all.filter(({ name }) => name === 'plain' || name === 'key-auth') : all
-  const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 2]
+  const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 4]
   const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
   const loadOf = async (setup: Setup) => {
     const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
@@ -105,7 +105,7 @@ async function configure(node: NodeProcess, all: readonly Setup[], upstream_url:
   const redirect_uri = ['https://app.test/']
   const client = await write(`/consumers/${person.name}/oauth2`, { name: 'app', redirect_uri })
   await write('/oauth2_tokens', { credential_id: client.id, expires_in: 86_400, access_token: oauth2Token })
-  const add = async (setup: Setup) => {
+  for (const setup of all) {
     const path = pathOf(setup)
     await write('/apis', { name: path, request_path: `/${path}`, upstream_url })
     for (const [kind, attributes] of Object.entries(setup.gives ?? {}))
@@ -113,7 +113,6 @@ async function configure(node: NodeProcess, all: readonly Setup[], upstream_url:
     for (const { name, plugin = name, config = {} } of [...belowOf(setup, all), setup])
       if (plugin !== plain.name) await write(`/apis/${path}/plugins`, { name: plugin, config })
   }
-  await Promise.all(all.map(add))
   for (const setup of all)
     await until(async () => {
       const { status } = await node.call(`/${pathOf(setup)}`, { headers: headersOf(setup, all) })

@@ -1,7 +1,8 @@
 // Gives every request an id that it keeps on its way through all services.
 import type { Random } from '../../base/random.ts'
 import { isFieldName } from '../header-field.ts'
-import { definePlugin, type PluginHost, type PluginRequest } from '../plugin.ts'
+import { PerRequest } from '../per-request.ts'
+import { definePlugin, type PluginHost } from '../plugin.ts'
 
 export const correlationId = definePlugin({
   name: 'correlation-id',
@@ -26,7 +27,7 @@ export const correlationId = definePlugin({
   open({ random }: PluginHost) {
     const count = counterOf(random)
     /** What reached this plugin, with its ids: several when the client sent as many. */
-    const ids = new WeakMap<PluginRequest, readonly string[]>()
+    const ids = new PerRequest<readonly string[]>()
     return {
       access(request, { header_name, generator }) {
         const name = String(header_name)

@@ -5,6 +5,7 @@ import { countedByFields, identifierOf, policyOf } from '../counted-by.ts'
 import { counterTable } from '../counter-table.ts'
 import { isFieldName } from '../header-field.ts'
 import { faultOfLimits, limitFields, limitsOf } from '../limits.ts'
+import { PerRequest } from '../per-request.ts'
 import { type Ask, definePlugin, type PluginHeaders, type PluginRequest, Refusal } from '../plugin.ts'
 
 const metrics = counterTable('response_ratelimiting_metrics')
@@ -52,7 +53,7 @@ export const responseRatelimiting = definePlugin({
   entities: [metrics.entity],
   migrations: { '0001_metrics': metrics.migration },
   open({ counters }) {
-    const judged = new WeakMap<PluginRequest, readonly Quota[]>()
+    const judged = new PerRequest<readonly Quota[]>()
     return {
       access(request, config) {
         const counting = counters[policyOf(config)]
