@@ -19,6 +19,9 @@ import { loadOn } from './proxy/load.ts'
 /** Every so many plugins the plain request is measured anew. */
 const plainEvery = 3
 
+/** Before that many requests much of a plugin runs as it was read, uncompiled: on a busy machine that is most of a minute. */
+const warmUpRequests = 20_000
+
 const plain: Setup = { name: 'plain' }
 
 /** Of one round: its processor time, and how many times that of the plain request before it. */
@@ -57,22 +60,25 @@ export async function bench({ toy, quick = false, report = () => {} }: BenchOpti
   const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
   const loadOf = async (setup: Setup) => {
     const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
-    return (await loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)).cpuUs
+    return loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)
   }
-  // The first round makes connections and lets code be compiled, and is not counted.
-  for (let round = toy ? 0 : -1; round < rounds; round++) {
+  for (const setup of toy ? [] : measured) {
+    for (let requests = 0; requests < warmUpRequests; )
+      requests += (await loadOf(setup)).requestsPerS * seconds
+  }
+  for (let round = 0; round < rounds; round++) {
     let base = Number.NaN
     const others = measured.filter((setup) => setup !== plain)
     for (const [i, setup] of others.entries()) {
       if (i % plainEvery === 0) {
-        base = await loadOf(plain)
-        if (round >= 0) turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
+        base = (await loadOf(plain)).cpuUs
+        turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
       }
-      const below = setup.above === undefined ? base : await loadOf(named(all, setup.above))
-      const cpuUs = await loadOf(setup)
+      const below = setup.above === undefined ? base : (await loadOf(named(all, setup.above))).cpuUs
+      const { cpuUs } = await loadOf(setup)
       const turn = { cpuUs, addedUs: cpuUs - below, ratio: 1 + (cpuUs - below) / base }
       report(`${setup.name}: ${cpuUs.toFixed(1)} µs, ${turn.addedUs.toFixed(1)} of them its own`)
-      if (round >= 0) turns.get(setup)?.push(turn)
+      turns.get(setup)?.push(turn)
     }
   }
   const lost = / dropped/.test(node.output) ? '\n\nlog records were dropped' : ''
