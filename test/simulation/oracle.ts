@@ -454,6 +454,8 @@ export class Oracle {
   #completed(state: State): void {
     const { scheduler, plan } = this.#world
     if (plan.settings.onStale !== 'refuse') return
+    // All had it, and the datastore had lost it before anybody could say so.
+    if (this.#isLost(state)) return
     if (this.#complete && this.#complete.state.position > state.position) return
     this.#complete = { state, atMs: scheduler.now }
   }
