@@ -54,7 +54,9 @@ export function planOf(options: PlanOptions): Plan {
   const { seed } = options
   const random = chanceFor(seed, 'plan')
   const nodes = options.nodes ?? pick(random, [2, 3, 3, 3, 4, 5])
-  const isRefusing = random.fraction() < 0.25
+  const specs: Readonly<Record<FaultKind, FaultSpec>> = faultSpecs
+  const isKept = !options.faults?.some((kind) => specs[kind].breaksRefusal)
+  const isRefusing = random.fraction() < 0.25 && isKept
   const unrestMs = options.unrestMs ?? between(random, 3000, 9000)
   const allowed = options.faults ?? someFaults(random, isRefusing)
   const settings = settingsOf(random, isRefusing)
