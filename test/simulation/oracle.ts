@@ -266,6 +266,7 @@ export class Oracle {
     const isAtHome = (node: SimulatedNode) => {
       const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
       const row = datastore.nodes.get(name)
+      // Who was made to leave has a row still, and knows of it with its next heartbeat at the latest.
       return row?.life === life && row.status !== 'left' && scheduler.now - fromMs > calmMs
     }
     return this.#world.isCalm(calmMs) && nodes.every(isAtHome)
