@@ -155,8 +155,8 @@ export class Follower {
    */
   observe(sentAt: Stamp, answered: Stamp, path: DeliveryPath = 'pull'): void {
     this.#wakeUp()
-    // Loading already; or sent in a history that was left meanwhile.
-    if (this.#mustLoad() || sentAt.position > this.#applied.position) return
+    // Loading already; or sent before all was loaded, in a history that was left meanwhile perhaps.
+    if (this.#mustLoad() || this.#past.get(sentAt.position) !== sentAt.digest) return
     const known = [sentAt, this.#applied].find(({ position }) => position === answered.position)
     if (answered.position < sentAt.position || (known && known.digest !== answered.digest)) {
       this.reset('other-history')

@@ -50,6 +50,8 @@ interface Record {
   readonly lostReads: Map<string, State>
   /** How often it began to load everything. */
   loads: number
+  /** Whether it has found that a history was lost, and has not registered since: then its life is over. */
+  isOutlived: boolean
   /** Since when it hears notifications; undefined when it does not. */
   listensSinceMs: number | undefined
   /** When it last read the log. */
@@ -108,6 +110,7 @@ export class Oracle {
   watch(node: SimulatedNode): void {
     const record: Record = {
       ...{ states: [], lives: [], joined: undefined, reads: new Map(), lostReads: new Map(), loads: 0 },
+      isOutlived: false,
       listensSinceMs: undefined,
       pulledAtMs: Number.NEGATIVE_INFINITY,
     }
@@ -136,12 +139,16 @@ export class Oracle {
     const now = this.#world.scheduler.now
     const last = lives.at(-1)
     if (last) last.toMs = now
+    this.#recordOf(node).isOutlived = false
     lives.push({ name, life, fromMs: now, toMs: Number.POSITIVE_INFINITY })
   }
 
   /** It deletes all that it knows, to load it anew. */
-  forgets(node: SimulatedNode): void {
-    this.#recordOf(node).loads++
+  forgets(node: SimulatedNode, reason: unknown): void {
+    const record = this.#recordOf(node)
+    record.loads++
+    // It may find out late, where it had heard of what was lost and had not got there.
+    if (reason === 'other-history' && this.#historiesLost > 0) record.isOutlived = true
   }
 
   /** A read of its was carried out. */
@@ -281,6 +288,7 @@ export class Oracle {
     const { nodes, datastore, scheduler } = this.#world
     const isAtHome = (node: SimulatedNode) => {
       const { name, life, fromMs } = this.#recordOf(node).lives.at(-1) ?? { name: '', life: 0, fromMs: 0 }
+      if (this.#recordOf(node).isOutlived) return false
       const row = datastore.nodes.get(name)
       // Who was made to leave has a row still, and knows of it with its next heartbeat at the latest.
       return row?.life === life && row.status !== 'left' && scheduler.now - fromMs > calmMs

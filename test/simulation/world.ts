@@ -314,7 +314,7 @@ export class World {
       if (sentence === 'registered' || sentence.includes('has registered anew')) {
         this.oracle.registered(node(), String(rest.name), Number(rest.life), String(rest.why))
       }
-      if (sentence === 'catalog loads') this.oracle.forgets(node())
+      if (sentence === 'catalog loads') this.oracle.forgets(node(), rest.reason)
       if (level === 'error' && !this.#mayFail(sentence)) {
         this.oracle.fail('health', `${label}: ${sentence} ${String(error ?? '')}`)
       }

@@ -412,6 +412,22 @@ describe('event-log/follower', () => {
       expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
     })
 
+    it('expects nothing of a head that was read in a history since left, though that was further', async () => {
+      const { log, follower, subscriber } = await following()
+      const sentAt = follower.applied()
+      log.append('update')
+      log.append('update')
+      const answered = log.append('update')
+      log.cut(1)
+      log.append('delete')
+      follower.reset('other-history')
+      await until(() => subscriber.loads.length === 2 && follower.applied().digest === log.at(1).digest)
+      follower.observe(sentAt, answered)
+      for (const body of ['create', 'create', 'create']) log.append(body)
+      await follower.reach(4, 1000)
+      expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+    })
+
     it('compares the digest of a head ahead when it gets there', async () => {
       const { log, follower, subscriber } = await following()
       const gate = Promise.withResolvers<void>()
