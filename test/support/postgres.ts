@@ -172,11 +172,13 @@ interface ServerAddress {
 async function makeTemplate(address: ServerAddress): Promise<void> {
   await asAdministrator(address, `create database ${template}`)
   const pool = new pg.Pool({ ...address, database: template, max: 2 })
+  pool.on('error', () => {})
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     await migrateUp(db, [coreModule, ...shippedPlugins], systemClock)
   } finally {
     await db.destroy()
+    await sessionsEnd(address, template)
   }
 }
 
