@@ -25,7 +25,12 @@ export function stackOf(profile: string): readonly string[] {
     if (url === '' || url.startsWith('node:')) continue
     // Where most of its samples were; the function itself begins before.
     const busiest = [...(node.positionTicks ?? [])].sort((a, b) => b.ticks - a.ticks)[0]
-    frames.push(`${functionName || 'anonymous'} (${url}:${busiest?.line ?? lineNumber + 1})`)
+    frames.push(`${functionName || 'anonymous'} (${fileOf(url)}:${busiest?.line ?? lineNumber + 1})`)
   }
   return frames
+}
+
+/** Without the version that the address of a plugin's module has, see plugins/module-addresses.ts. */
+function fileOf(url: string): string {
+  return url.split('?', 1)[0] as string
 }

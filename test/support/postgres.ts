@@ -3,7 +3,7 @@
 // was prepared for the whole run (suite.ts), if there is one.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect } from 'kysely'
@@ -77,7 +77,11 @@ export async function testServer(settings: Readonly<Record<string, string>> = {}
   const place = await serverPlace()
   const dir = join(place.root, 'server')
   const original = process.env[preparedVariable]
-  if (original) await copyServer(original, dir)
+  if (original) {
+    await copyServer(original, dir)
+    // Each has a port of its own, which nobody else tries to get while it is stopped.
+    await rm(join(dir, 'port'))
+  }
   const server = await openServer(dir, settings)
   await server.initialise()
   const port = await server.start()
