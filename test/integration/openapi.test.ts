@@ -248,9 +248,14 @@ describe('the specification of the Admin API', () => {
         (other) => other.startsWith(`${path}/{`) && spec.paths[other].patch,
       ) as string
       const item = `${url}/${made.body.id}`
+      expectDescribed('patch', itemPath, await send('PATCH', item, body))
+      if (encoding === 'form') {
+        // What is asked without a body is the same.
+        await admin.delete(item)
+        return made.body as JsonObject
+      }
       expectDescribed('get', itemPath, await admin.get(item))
       expectDescribed('get', path, await admin.get(`${url}?id=${made.body.id}`))
-      expectDescribed('patch', itemPath, await send('PATCH', item, body))
       expectDescribed('put', path, await admin.json('PUT', url, made.body))
       if (spec.paths[itemPath].put) {
         expectDescribed('put', itemPath, await admin.json('PUT', item, made.body))

@@ -15,9 +15,9 @@ const jobs: readonly (readonly string[])[] = [
   ['test/unit/**/*.test.ts'],
   ...halves(testsIn('integration')),
   ['test/simulation/**/*.test.ts'],
-  ...testsIn('system').map((file) => [file]),
   ['test/model/*.test.ts', 'test/fuzz/*.test.ts', 'test/soak/*.test.ts'],
   ['test/bench/*.test.ts', 'test/*.test.ts'],
+  ...testsIn('system').map((file) => [file]),
 ]
 
 /** What one process has compiled, the next ones need not: half of what it costs to start a node. */
