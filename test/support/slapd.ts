@@ -1,7 +1,9 @@
 // A real OpenLDAP server in the foreground, as Debian packs it, with a directory and a port of its own; it counts what
 // it is asked.
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -85,8 +87,10 @@ export class Slapd {
     while (this.ended < count) await once(this.#child.stderr as NodeJS.ReadableStream, 'data')
   }
 
+  /** Returns when it stands still: a signal comes to its threads one after the other, and one may be answering. */
   pause(): void {
     this.#child.kill('SIGSTOP')
+    while (!isStopped(this.#child.pid as number));
   }
 
   resume(): void {
@@ -184,4 +188,11 @@ async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
+}
+
+/** Whether all threads stand still, where the system tells (procfs(5)). */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  if (!existsSync(tasks)) return true
+  return readdirSync(tasks).every((task) => /\) T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1')))
 }
