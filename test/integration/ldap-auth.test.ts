@@ -258,9 +258,7 @@ describe('ldap-auth', () => {
     })
 
     it('but what it said is good while it hangs', async () => {
-      configure({})
       expect((await send({ authorization })).status).equal(200)
-      configure({ timeout: 50 })
       slapd.pause()
       try {
         expect((await send({ authorization })).status).equal(200)
