@@ -3,7 +3,7 @@
 // was prepared for the whole run (suite.ts), if there is one.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect } from 'kysely'
@@ -238,9 +238,26 @@ export interface ServerPlace {
   remove(): Promise<void>
 }
 
+/** As much has to be free of the directory in memory: what all processes of a run have there at once is a fraction. */
+const memoryBytesLeast = 4 * 2 ** 30
+
+/** A directory in memory, where servers cost a fraction of what they cost on a disk; undefined where there is none that is fit. */
+async function memoryDir(): Promise<string | undefined> {
+  const dir = '/dev/shm'
+  const room = await statfs(dir).catch(() => undefined)
+  if (!room || room.bavail * room.bsize < memoryBytesLeast) return undefined
+  const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '')
+  const options = mounts
+    .split('\n')
+    .find((line) => line.split(' ')[1] === dir)
+    ?.split(' ')[3]
+  // Servers may have their programs copied to where they are.
+  return options && !options.split(',').includes('noexec') ? dir : undefined
+}
+
 /** A directory for servers that is cleaned up even if this process is killed. */
 export async function serverPlace(): Promise<ServerPlace> {
-  const root = await mkdtemp(join(tmpdir(), 'troop-postgres-'))
+  const root = await mkdtemp(join((await memoryDir()) ?? tmpdir(), 'troop-postgres-'))
   await chmod(root, 0o755)
   const reaper = startReaper(root)
   return {
