@@ -3,9 +3,9 @@ import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import { acl } from '../../src/plugins/acl/acl.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const unidentified = {
   message: 'Cannot identify the consumer, add an authentication plugin to use the ACL plugin',

@@ -4,10 +4,10 @@ import { expect } from 'chai'
 import type { LogFields } from '../../src/base/logger.ts'
 import type { AdminLimits } from '../../src/node/admin-clients.ts'
 import { AdminServer } from '../../src/node/admin-server.ts'
+import { MemoryStore } from '../../src/testing/memory-store.ts'
 import { startAdmin, type TestAdmin } from '../support/admin.ts'
 import { collect } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 import { ask, connect } from '../support/raw-http.ts'
 
 describe('slow clients of the Admin API', () => {

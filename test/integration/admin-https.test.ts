@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net'
 import { expect } from 'chai'
 import { AdminServer } from '../../src/node/admin-server.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
+import { MemoryStore } from '../../src/testing/memory-store.ts'
 import { startAdmin, type TestAdmin } from '../support/admin.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 import { ask, connectTls, exchange } from '../support/raw-http.ts'
 
 describe('the Admin API over HTTPS', () => {

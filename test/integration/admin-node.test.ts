@@ -6,8 +6,8 @@ import { type AdminOptions, createAdmin, type NodeCache } from '../../src/admin/
 import type { Json, Row } from '../../src/base/json.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { DatastoreAway, DatastoreError, OutcomeUnknown } from '../../src/database/errors.ts'
+import { MemoryStore } from '../../src/testing/memory-store.ts'
 import { emptyCluster, samplePlugins, startAdmin, type TestAdmin } from '../support/admin.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 
 const upstream_url = 'http://a.com'
 

@@ -4,10 +4,10 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import type { Writer } from '../../src/plugins/plugin.ts'
 import { noWriter } from '../../src/testing/data-plane.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { basic, cheapHash, oldHash } from '../support/passwords.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const challenged = [401, { message: 'Unauthorized' }]
 const refused = [403, { message: 'Invalid authentication credentials' }]

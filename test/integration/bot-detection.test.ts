@@ -3,9 +3,9 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { botDetection } from '../../src/plugins/bot-detection/bot-detection.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const browser =
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36'

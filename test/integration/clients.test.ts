@@ -7,13 +7,13 @@ import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import { Client, type Dispatcher, Pool } from 'undici'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { certificate } from '../support/certificate.ts'
 import { curl } from '../support/curl.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
 import { requireProgram } from '../support/program.ts'
 import { trusting } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 inEachLane('undici', (lane) => {
   let upstream: Upstream

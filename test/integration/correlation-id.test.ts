@@ -3,9 +3,9 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { correlationId } from '../../src/plugins/correlation-id/correlation-id.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}'
 const byDefault = { header_name: 'Kong-Request-ID', generator: 'uuid#counter', echo_downstream: false }

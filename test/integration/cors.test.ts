@@ -3,9 +3,9 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { cors } from '../../src/plugins/cors/cors.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const full = {
   origin: 'example.com',

@@ -4,9 +4,9 @@ import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { expect } from 'chai'
 import { Agent } from 'undici'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { trusting } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 for (const scheme of ['http', 'https'] as const) {
   describe(`server-sent events by ${scheme}`, () => {

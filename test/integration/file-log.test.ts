@@ -9,10 +9,10 @@ import { systemRandom } from '../../src/base/random.ts'
 import { fileLog } from '../../src/plugins/file-log/file-log.ts'
 import type { Phases } from '../../src/plugins/plugin.ts'
 import { noWriter } from '../../src/testing/data-plane.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { testCounters } from '../support/counters.ts'
 import { collect, TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('file-log', () => {
   let directory: string

@@ -4,11 +4,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
-import { definePlugin, type Phases, Refusal } from '../../src/plugins/plugin.ts'
+import { type Phases, Refusal } from '../../src/plugins/plugin.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
+import { pluginPair } from '../support/plugin-pair.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 /** Much less than the setting's default. */
 const heldBytesMax = 100_000
@@ -23,17 +24,13 @@ inEachLane('a body that a plugin sees whole', (lane) => {
 
   before(async () => {
     upstream = await new Upstream().start()
-    const phases = (which: () => Phases): Phases => ({
-      access: (...args) => which().access?.(...args),
-      headers: (...args) => which().headers?.(...args),
-    })
     gateway = await new TestGateway({
       lane,
       heldBytesMax,
-      plugins: [
-        definePlugin({ name: 'first', priority: 951, phases: phases(() => first) }),
-        definePlugin({ name: 'second', priority: 700, phases: phases(() => second) }),
-      ],
+      plugins: pluginPair(
+        () => first,
+        () => second,
+      ),
     }).start()
     api = gateway.addApi({ request_host: 'test', upstream_url: upstream.url })
     for (const name of ['first', 'second', 'recorder']) gateway.addPlugin(api, name)

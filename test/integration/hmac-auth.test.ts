@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process'
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { requireProgram } from '../support/program.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { signatureOf, signedByDate, signingHeader } from '../support/signing.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const unverifiable = 'HMAC signature cannot be verified'
 const noDate = `${unverifiable}, a valid date or x-date header is required for HMAC Authentication`

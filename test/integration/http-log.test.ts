@@ -8,11 +8,11 @@ import { isObject, type JsonObject, type Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { httpLog } from '../../src/plugins/http-log/http-log.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const byDefault = { method: 'POST', timeout: 10_000, keepalive: 60_000 }
 

@@ -11,13 +11,13 @@ import { systemRandom } from '../../src/base/random.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import { definePlugin, type KeyPair, type Phases } from '../../src/plugins/plugin.ts'
 import { type Counter, Counters } from '../../src/proxy/counters.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { certificate } from '../support/certificate.ts'
 import { curl } from '../support/curl.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { requireProgram } from '../support/program.ts'
 import { type Answered, ask, connect, connectTls, exchange } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 describe('proxy over TLS', () => {
   let upstream: Upstream

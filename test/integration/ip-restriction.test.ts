@@ -1,10 +1,10 @@
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { ipRestriction } from '../../src/plugins/ip-restriction/ip-restriction.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { sendAs, startAdminOnPostgres } from '../support/admin.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('ip-restriction', () => {
   let upstream: Upstream

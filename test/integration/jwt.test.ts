@@ -5,10 +5,10 @@ import { type JWTPayload, SignJWT } from 'jose'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import { algorithmNames } from '../../src/plugins/jwt/algorithms.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { encodedPart, signedToken } from '../support/token.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const secret = 'a secret that is long enough for HS512, which asks for sixty-four bytes at least'
 const pemOf = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }).toString()

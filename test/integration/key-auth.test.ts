@@ -1,9 +1,9 @@
 // key-auth on real sockets; its Admin routes are tested with the Admin API.
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const noKey = { message: 'No API Key found in headers, body or querystring' }
 const wrongKey = { message: 'Invalid authentication credentials' }

@@ -1,11 +1,11 @@
 // ldap-auth on real sockets, with a real directory.
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { requireProgram } from '../support/program.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { Slapd, slapdBase } from '../support/slapd.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const people = {
   einstein: 'password',

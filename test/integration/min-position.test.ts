@@ -3,10 +3,10 @@ import { expect } from 'chai'
 import { systemClock } from '../../src/base/clock.ts'
 import type { Row } from '../../src/base/json.ts'
 import { Counters } from '../../src/proxy/counters.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { type Answered, ask, connect } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 describe('a request that asks for a position', () => {
   let upstream: Upstream

@@ -10,12 +10,12 @@ import { Agent, type Dispatcher } from 'undici'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Row } from '../../src/base/json.ts'
 import { Counters } from '../../src/proxy/counters.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { Nginx } from '../support/nginx.ts'
 import { requireProgram } from '../support/program.ts'
 import { exchange } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const words = 'a text of some length, that is worth to be compressed. '.repeat(2000)
 

@@ -4,10 +4,10 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import { oauth2AuthorizationCode } from '../../src/plugins/oauth2/code.ts'
 import { oauth2Token } from '../../src/plugins/oauth2/token.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { basic } from '../support/passwords.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 import { CatalogWriter } from '../support/writer.ts'
 
 type Parameters = Readonly<Record<string, string>>

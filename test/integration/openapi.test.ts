@@ -7,9 +7,9 @@ import { createRouter } from '../../src/admin/admin.ts'
 import { isObject, type Json, type JsonObject } from '../../src/base/json.ts'
 import { definePlugin } from '../../src/plugins/plugin.ts'
 import { shippedPlugins } from '../../src/plugins/plugins.ts'
+import { MemoryStore } from '../../src/testing/memory-store.ts'
 import { flattened, type Reply, sendAs, startAdmin, startAdminOnPostgres } from '../support/admin.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 
 type Schema = JsonObject
 

@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
-import { type BodyPipe, definePlugin, type Phases } from '../../src/plugins/plugin.ts'
+import type { BodyPipe, Phases } from '../../src/plugins/plugin.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
+import { pluginPair } from '../support/plugin-pair.ts'
 import { type Answered, ask, exchange } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const upper: BodyPipe = async function* (body) {
   for await (const chunk of body) yield Buffer.from(chunk.toString().toUpperCase())
@@ -33,15 +34,11 @@ describe('a body that a plugin changes as it passes', () => {
 
   before(async () => {
     upstream = await new Upstream().start()
-    const phases = (which: () => Phases): Phases => ({
-      access: (...args) => which().access?.(...args),
-      headers: (...args) => which().headers?.(...args),
-    })
     gateway = await new TestGateway({
-      plugins: [
-        definePlugin({ name: 'first', priority: 951, phases: phases(() => first) }),
-        definePlugin({ name: 'second', priority: 700, phases: phases(() => second) }),
-      ],
+      plugins: pluginPair(
+        () => first,
+        () => second,
+      ),
     }).start()
     api = gateway.addApi({ request_host: 'test', upstream_url: upstream.url })
     for (const name of ['first', 'second', 'recorder']) gateway.addPlugin(api, name)

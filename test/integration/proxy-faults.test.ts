@@ -3,10 +3,10 @@
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { definePlugin, type Phases, type PluginAnswer } from '../../src/plugins/plugin.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 inEachLane('proxy: faults that cost one request', (lane) => {
   let upstream: Upstream

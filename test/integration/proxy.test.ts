@@ -6,11 +6,11 @@ import { expect } from 'chai'
 import type { Row } from '../../src/base/json.ts'
 import { definePlugin, type LogRecord, type PluginRequest } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 inEachLane('proxy', (lane) => {
   let upstream: Upstream

@@ -8,12 +8,12 @@ import { ClusterCounters } from '../../src/node/counters/cluster-counters.ts'
 import { LocalCounters, localCountersBuffer } from '../../src/node/counters/local-counters.ts'
 import { PostgresCounters } from '../../src/node/counters/postgres-counters.ts'
 import { definePlugin, type Plugin } from '../../src/plugins/plugin.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { openDatabase, parts, until } from '../support/log.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('rate-limiting', () => {
   let test: TestDatabase

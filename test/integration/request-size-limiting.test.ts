@@ -6,9 +6,9 @@ import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import { definePlugin } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
+import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { type Answered, ask, connect, exchange } from '../support/raw-http.ts'
-import { type Seen, Upstream } from '../support/upstream.ts'
 
 const mebibyte = 1024 * 1024
 const message = { message: 'Request size limit exceeded' }

@@ -7,13 +7,13 @@ import { ClusterCounters } from '../../src/node/counters/cluster-counters.ts'
 import { LocalCounters, localCountersBuffer } from '../../src/node/counters/local-counters.ts'
 import { PostgresCounters } from '../../src/node/counters/postgres-counters.ts'
 import { responseRatelimiting } from '../../src/plugins/response-ratelimiting/response-ratelimiting.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { encodings, sendAs, startAdminOnPostgres } from '../support/admin.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { openDatabase, parts } from '../support/log.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('response-ratelimiting', () => {
   let test: TestDatabase

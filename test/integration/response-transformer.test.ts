@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import { expect } from 'chai'
 import type { JsonObject, Row } from '../../src/base/json.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const json = { 'Content-Type': 'application/json' }
 

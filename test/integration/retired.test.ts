@@ -4,11 +4,11 @@ import type { JsonObject } from '../../src/base/json.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { galileo } from '../../src/plugins/galileo/galileo.ts'
 import { runscope } from '../../src/plugins/runscope/runscope.ts'
+import { MemoryStore } from '../../src/testing/memory-store.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { startAdmin } from '../support/admin.ts'
 import { TestGateway } from '../support/gateway.ts'
-import { MemoryStore } from '../support/memory-store.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const plugins = [galileo, runscope]
 const least: Record<string, JsonObject> = {

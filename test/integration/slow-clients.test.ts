@@ -2,11 +2,11 @@
 import type { Socket } from 'node:net'
 import { expect } from 'chai'
 import { Counters } from '../../src/proxy/counters.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { connect, connectTls, exchange } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 inEachLane('slow clients', (lane) => {
   let upstream: Upstream

@@ -9,11 +9,11 @@ import { coreEntities } from '../../src/entities/entities.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import type { KeyPair } from '../../src/plugins/plugin.ts'
 import { ssl } from '../../src/plugins/ssl/ssl.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { startAdminOnPostgres } from '../support/admin.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { ask, connect, connectTls } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const own = { certificate, key: certificateKey }
 const one = newPair()

@@ -8,12 +8,12 @@ import { validate } from '../../src/entities/validate.ts'
 import { datadog } from '../../src/plugins/datadog/datadog.ts'
 import { statsd } from '../../src/plugins/statsd/statsd.ts'
 import { noWriter } from '../../src/testing/data-plane.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { testCounters } from '../support/counters.ts'
 import { Datagrams } from '../support/datagrams.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const all = [
   ...['request_count', 'status_count', 'latency', 'request_size', 'response_size'],

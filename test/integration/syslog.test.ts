@@ -5,10 +5,10 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { syslog } from '../../src/plugins/syslog/syslog.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { Datagrams } from '../support/datagrams.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('syslog', () => {
   let upstream: Upstream

@@ -6,10 +6,10 @@ import { isObject, type JsonObject, type Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { tcpLog } from '../../src/plugins/tcp-log/tcp-log.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const times = { timeout: 10_000, keepalive: 60_000 }
 

@@ -4,11 +4,11 @@ import { isObject, type JsonObject, type Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { validate } from '../../src/entities/validate.ts'
 import { udpLog } from '../../src/plugins/udp-log/udp-log.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { Datagrams } from '../support/datagrams.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('udp-log', () => {
   let upstream: Upstream

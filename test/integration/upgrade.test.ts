@@ -9,12 +9,12 @@ import type { Row } from '../../src/base/json.ts'
 import { definePlugin } from '../../src/plugins/plugin.ts'
 import { Counters } from '../../src/proxy/counters.ts'
 import { Trust } from '../../src/proxy/outbound/trust.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { inEachLane } from '../support/lanes.ts'
 import { until } from '../support/log.ts'
 import { connect, connectTls, exchange } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 inEachLane('WebSocket', (lane) => {
   let gateway: TestGateway

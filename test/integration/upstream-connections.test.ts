@@ -8,10 +8,10 @@ import { definePlugin } from '../../src/plugins/plugin.ts'
 import { type Counter, Counters } from '../../src/proxy/counters.ts'
 import type { UpstreamFailed } from '../../src/proxy/errors.ts'
 import type { Timeouts } from '../../src/proxy/outbound/timeouts.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
 import { until } from '../support/log.ts'
 import { ask, connect } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('connections to upstreams', () => {
   let gateway: TestGateway

@@ -1,8 +1,8 @@
 // Real nodes on one fresh datastore, with an upstream beside them.
 import type { JsonObject } from '../../src/base/json.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { NodeProcess } from './node-process.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
-import { Upstream } from './upstream.ts'
 
 export class NodeGroup {
   readonly database: TestDatabase

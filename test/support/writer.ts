@@ -3,7 +3,7 @@ import type { Row } from '../../src/base/json.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { Entity } from '../../src/entities/define.ts'
 import type { Where, Writer } from '../../src/plugins/plugin.ts'
-import type { ScriptedCatalog } from './scripted-catalog.ts'
+import type { ScriptedCatalog } from '../../src/testing/scripted-catalog.ts'
 
 /** Writes into a catalog, as the log would have it. */
 export class CatalogWriter implements Writer {

@@ -1,9 +1,9 @@
 // One node, real parts: what is changed is served from the next request on, whoever changed it.
 import { expect } from 'chai'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('a change', () => {
   let database: TestDatabase

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import { runningPid } from '../../src/node/working-dir.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { certificate } from '../support/certificate.ts'
 import { CommandLine } from '../support/command-line.ts'
 import { until } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('the command line', function () {
   this.timeout(60_000)

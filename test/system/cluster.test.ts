@@ -7,12 +7,12 @@ import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { systemClock } from '../../src/base/clock.ts'
 import type { JsonObject } from '../../src/base/json.ts'
+import type { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import type { NodeProcess } from '../support/node-process.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
-import type { Upstream } from '../support/upstream.ts'
 
 const bin = join(root, 'src', 'bin.ts')
 

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('a custom plugin in a folder of its own', function () {
   this.timeout(60_000)

@@ -3,12 +3,12 @@ import http from 'node:http'
 import type { Socket } from 'node:net'
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { Exposition } from '../support/exposition.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { ask, connect } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 const filesMax = 160
 

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { serverAccount } from '../../src/database/embedded-account.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('a full disk', function () {
   this.timeout(60_000)

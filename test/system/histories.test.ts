@@ -1,11 +1,11 @@
 // What the datastore itself does to a cluster: a replica that lags, a restart in the middle, a log that loses its tail.
 import { expect } from 'chai'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, type TestServer, testServer } from '../support/postgres.ts'
 import { copyData, startStandby } from '../support/standby.ts'
 import { Traffic } from '../support/traffic.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('a cluster and its datastore', function () {
   this.timeout(120_000)

@@ -1,11 +1,11 @@
 // Several nodes on one datastore: they register, prove their caches anew when one joins, and take their leave.
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
+import type { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import type { NodeProcess } from '../support/node-process.ts'
 import type { TestDatabase } from '../support/postgres.ts'
-import type { Upstream } from '../support/upstream.ts'
 
 describe('nodes that share a datastore', function () {
   this.timeout(60_000)

@@ -1,11 +1,11 @@
 // The datastore goes away and comes back: cached traffic does not notice, nothing unknown is called absent.
 import { expect } from 'chai'
 import { systemClock } from '../../src/base/clock.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, type TestServer, testServer } from '../support/postgres.ts'
 import { Traffic } from '../support/traffic.ts'
-import { Upstream } from '../support/upstream.ts'
 
 /** Long enough for every connection to be found dead and for each kind of retry to be at its longest wait. */
 const outageMs = 20_000

@@ -3,12 +3,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import { type Answer, NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, type TestServer, testServer } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
-import { Upstream } from '../support/upstream.ts'
 
 /** Ends the thread that it runs on when a request says so. */
 const fragile = `

@@ -5,11 +5,11 @@ import http from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
-import { Upstream } from '../support/upstream.ts'
 
 /** A plugin that marks requests, and ends its thread when a request says so. */
 const fragile = (mark: string) => `

@@ -8,12 +8,12 @@ import { expect } from 'chai'
 import type { JsonObject } from '../../src/base/json.ts'
 import { makeSelfSigned } from '../../src/node/self-signed.ts'
 import type { KeyPair } from '../../src/plugins/plugin.ts'
+import { Upstream } from '../../src/testing/upstream.ts'
 import { certificate, certificateKey } from '../support/certificate.ts'
 import { until } from '../support/log.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { ask, connectTls } from '../support/raw-http.ts'
-import { Upstream } from '../support/upstream.ts'
 
 describe('the TLS listener of a node', () => {
   let database: TestDatabase

@@ -1,34 +1,18 @@
 import { expect } from 'chai'
-import { scenario } from './scenario.ts'
+import { type Scenario, scenario } from './scenario.ts'
 
 describe('in a simulated cluster, the answer to a write', () => {
   it('counts those who have it, even where the writer has loaded everything anew since', () =>
-    scenario(3, ({ world, node, change, changePast, run }) => {
-      const slow = ['10.0.0.2', '10.0.0.3'].map((host) => world.network.slow(host, '10.0.0.1', 300))
-      const { position } = node(1).applied
-      const told = change(node(1))
-      world.scheduler.runUntil(() => node(1).applied.position > position, 500, 1)
-      // More than is applied event by event.
-      changePast(90)
-      run(900)
-      for (const end of slow) end()
-      expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
-    }))
+    scenario(3, (parts) => jumpWhileAnswering(parts)))
 
   it('counts those who have it after such a load even where another history was loaded not long before', () =>
-    scenario(3, ({ world, node, change, changePast, strike, run }) => {
+    scenario(3, (parts) => {
+      const { node, change, strike, run } = parts
       change(node(1))
       run(1000)
       strike('tail lost', 0)()
       run(4000)
-      const slow = ['10.0.0.2', '10.0.0.3'].map((host) => world.network.slow(host, '10.0.0.1', 300))
-      const { position } = node(1).applied
-      const told = change(node(1))
-      world.scheduler.runUntil(() => node(1).applied.position > position, 500, 1)
-      changePast(90)
-      run(900)
-      for (const end of slow) end()
-      expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
+      jumpWhileAnswering(parts)
     }))
 
   it('counts those who had seemed to have failed to a node that lost its name while it was away', () =>
@@ -63,3 +47,16 @@ describe('in a simulated cluster, the answer to a write', () => {
       { heartbeatIntervalMs: 4000 },
     ))
 })
+
+/** All have a write, whose writer hears of that late: when it has loaded everything anew. */
+function jumpWhileAnswering({ world, node, change, changePast, run }: Scenario): void {
+  const slow = ['10.0.0.2', '10.0.0.3'].map((host) => world.network.slow(host, '10.0.0.1', 300))
+  const { position } = node(1).applied
+  const told = change(node(1))
+  world.scheduler.runUntil(() => node(1).applied.position > position, 500, 1)
+  // More than is applied event by event.
+  changePast(90)
+  run(900)
+  for (const end of slow) end()
+  expect(told.answer).to.deep.equal({ applied: 3, of: 3, lagging: [] })
+}

@@ -8,7 +8,7 @@ import { rowWriter } from '../../../src/node/row-writer.ts'
 import { serveWriting, writingOver } from '../../../src/node/writing-link.ts'
 import type { Writer } from '../../../src/plugins/plugin.ts'
 import type { Written } from '../../../src/store/store.ts'
-import { MemoryStore } from '../../support/memory-store.ts'
+import { MemoryStore } from '../../../src/testing/memory-store.ts'
 
 const code = defineEntity({
   name: 'codes',

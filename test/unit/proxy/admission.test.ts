@@ -11,10 +11,10 @@ import type { Client, Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
 import { noWriter } from '../../../src/testing/data-plane.ts'
+import { ScriptedCatalog } from '../../../src/testing/scripted-catalog.ts'
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
-import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
 import { settle } from '../catalog/world.ts'
 
 const api: Row = { id: 'api', created_at: 1, request_host: 'a.com', upstream_url: 'http://old' }

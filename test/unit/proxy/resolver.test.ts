@@ -12,9 +12,9 @@ import type { Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
 import { noWriter } from '../../../src/testing/data-plane.ts'
+import { ScriptedCatalog } from '../../../src/testing/scripted-catalog.ts'
 import { testCounters } from '../../support/counters.ts'
 import { collect } from '../../support/gateway.ts'
-import { ScriptedCatalog } from '../../support/scripted-catalog.ts'
 
 const api: Row = { id: 'api', created_at: 1, request_host: 'a.com', upstream_url: 'http://up' }
 const bob: Row = { id: 'bob', created_at: 1, username: 'bob', custom_id: null }

@@ -1,1 +1,0 @@
-export { MemoryStore } from '../../src/testing/memory-store.ts'

@@ -1,1 +1,0 @@
-export { ScriptedCatalog } from '../../src/testing/scripted-catalog.ts'

@@ -1,1 +1,0 @@
-export { type Seen, Upstream } from '../../src/testing/upstream.ts'
