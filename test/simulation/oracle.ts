@@ -48,7 +48,7 @@ interface Record {
   readonly reads: Map<string, State>
   /** The same, of the history that was lost last, where the key was read again since. */
   readonly lostReads: Map<string, State>
-  /** How often it began to load everything. */
+  /** How often it began to load everything, and how often it had: what is answered in between is answered from what it drops. */
   loads: number
   /** Whether it has found that a history was lost, and has not registered since: then its life is over. */
   isOutlived: boolean
@@ -415,6 +415,7 @@ export class Oracle {
       return this.fail('C1', `${node.label} jumped to ${position}, which the log never had`)
     }
     record.states.push(state)
+    record.loads++
     // All was deleted, and is read anew in any case.
     record.joined = undefined
     this.#world.trace.say(node.label, `has loaded everything at ${position}`)
