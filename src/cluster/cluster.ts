@@ -9,6 +9,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Random } from '../base/random.ts'
 import type { Resources } from '../base/resources.ts'
 import type { Position, Stamp } from '../base/stamp.ts'
+import type { RegisteredLife } from '../database/database.ts'
 import type { LogEvent } from '../event-log/event.ts'
 import type { DeliveryPath, EventLog } from '../event-log/event-log.ts'
 import type { Delivered } from './delivery/acknowledgements.ts'
@@ -16,7 +17,7 @@ import { Freshness } from './delivery/freshness.ts'
 import { Heartbeat } from './delivery/heartbeat.ts'
 import { fetchMethod, PeerLog } from './delivery/peer-log.ts'
 import { Propagation } from './delivery/propagation.ts'
-import { type Applier, type Change, Push, type PushCounts, pushMethod, type Target } from './delivery/push.ts'
+import { type Applier, Push, type PushCounts, pushMethod, type Target } from './delivery/push.ts'
 import { RecentTransactions } from './delivery/recent-transactions.ts'
 import { TransportStopped } from './errors.ts'
 import { endsLife, isJoin, nodeChanges } from './membership/joins.ts'
@@ -121,6 +122,7 @@ export class Cluster {
   #transport: Transport | undefined
   #membership: Membership | undefined
   #heartbeat: Heartbeat | undefined
+  #rounds: Rounds | undefined
   #startedAtMs = 0
   #isStale = false
   /** As the datastore last said it. */
@@ -272,9 +274,10 @@ export class Cluster {
     if (mayBeOfAnother || (this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
   }
 
-  /** Tells the others what this node has committed and applied; see `Push.deliver`. */
-  deliver(change: Change, limitMs: number): Promise<Delivered> {
-    return this.#push.deliver(change, this.#recent.get(change.stamp.position), limitMs)
+  /** Tells the others what this node has committed and applied; see `Push.deliver`. Those that are gone need not know. */
+  deliver(stamp: Stamp, nodes: readonly RegisteredLife[], limitMs: number): Promise<Delivered> {
+    const recipients = nodes.filter((node) => !(node.expired && this.#rounds?.isGone(node)))
+    return this.#push.deliver({ stamp, recipients }, this.#recent.get(stamp.position), limitMs)
   }
 
   /** All members that this node knows of, itself included. */
@@ -393,7 +396,7 @@ export class Cluster {
   /** Looks at the rows of all nodes now and then, for as long as it runs. */
   #watch(): void {
     const { autoJoin, clock, logger, log } = this.#options
-    const rounds = new Rounds({
+    this.#rounds = new Rounds({
       registry: this.#registry,
       log,
       self: () => this.#heartbeat?.claim.identity,
@@ -404,7 +407,7 @@ export class Cluster {
       clock,
       logger,
     })
-    void rounds.run(this.#stopping.signal)
+    void this.#rounds.run(this.#stopping.signal)
   }
 
   #answer(peer: Peer, method: string, params: unknown): unknown {

@@ -43,9 +43,8 @@ export interface Committed<T> {
   /** The newest event of the transaction; if it made none, the head of the log as it committed. */
   readonly stamp: Stamp
   /**
-   * Nodes that were registered then, and had neither left nor expired, and those that were forced out and may serve
-   * still: all that must know of it. Read while the log's lock was held, so one that registers later has the change
-   * in what it loads.
+   * Nodes that were registered then and had not left, and those that were forced out and may serve still: all that
+   * must know of it. Read while the log's lock was held, so one that registers later has the change in what it loads.
    */
   readonly nodes: readonly RegisteredLife[]
 }
@@ -56,6 +55,8 @@ export interface RegisteredLife {
   readonly life: Position
   /** It was forced out, and after this many ms it serves nothing any more even if it has not heard of that; else null. */
   readonly lapsesMs: number | null
+  /** It was silent for longer than its row lives, by the database's clock: it is gone, or the database was. */
+  readonly expired: boolean
 }
 
 /** How much longer than the server we wait for an answer, so that its own timeout can reach us. */
@@ -197,10 +198,10 @@ async function commit(connection: Connection): Promise<Pick<Committed<never>, 's
        select position, encode(digest, 'hex') as digest from events order by position desc limit 1;
        select name, life, case when status = 'left' then
            greatest(0, refuses_after_ms - extract(epoch from clock_timestamp() - forced_at) * 1000)::bigint
-         end as "lapsesMs"
-       from nodes where life is not null and case when status = 'left'
-         then forced_at >= clock_timestamp() - refuses_after_ms * interval '1 ms'
-         else last_seen >= clock_timestamp() - make_interval(secs => ttl_on_failure) end;
+         end as "lapsesMs",
+         status <> 'left' and last_seen < clock_timestamp() - make_interval(secs => ttl_on_failure) as expired
+       from nodes where life is not null
+         and (status <> 'left' or forced_at >= clock_timestamp() - refuses_after_ms * interval '1 ms');
        commit`,
     )
     .catch((error) => {

@@ -157,7 +157,7 @@ export class Agent {
    */
   async publish({ stamp, nodes }: Pick<Written, 'stamp' | 'nodes'>, waitMs: number): Promise<Delivered> {
     await this.#follower.reach(stamp.position, applyLimitMs, 'write')
-    return this.cluster.deliver({ stamp, recipients: nodes }, waitMs)
+    return this.cluster.deliver(stamp, nodes, waitMs)
   }
 
   /** What is applied; null before the first load. */

@@ -19,8 +19,8 @@ export interface State extends Stamp {
   readonly tables: Tables
   readonly changes: readonly RowChange[]
   readonly before: State | undefined
-  /** Those that must acknowledge, as read with the commit. */
-  readonly nodes: readonly RegisteredLife[]
+  /** Lives of those that had not left, by name. */
+  readonly registered: ReadonlyMap<string, Position>
 }
 
 /** A row of `nodes`; `created_at` aside as the migrations have it. */
@@ -67,6 +67,8 @@ export class Datastore {
   readonly watchers = new Set<(state: State) => void>()
   /** By how much a replica is behind, in ms. */
   replicaLagMs = 0
+  /** What its clock shows too much. */
+  #skewMs = 0
 
   constructor(scheduler: Scheduler, random: Random) {
     this.#scheduler = scheduler
@@ -79,12 +81,17 @@ export class Datastore {
     })
     const genesis = { position: 0, first: 0, digest: eventDigest('', 0, body), body }
     this.#events.push(genesis)
-    this.#enter(genesis, new Map(), [], [])
+    this.#enter(genesis, new Map(), [])
   }
 
   /** By its own clock. */
   now(): number {
-    return Math.floor(epochMs + this.#scheduler.now)
+    return Math.floor(epochMs + this.#skewMs + this.#scheduler.now)
+  }
+
+  /** Its clock is set, or its machine was asleep. */
+  setClock(byMs: number): void {
+    this.#skewMs += byMs
   }
 
   get head(): State {
@@ -224,20 +231,19 @@ export class Datastore {
       digest = eventDigest(digest, position, body)
       this.#events.push({ position, first, digest, body })
     }
-    const state = this.#enter(this.#events.at(-1) as LogEvent, tables, list, nodes)
+    const state = this.#enter(this.#events.at(-1) as LogEvent, tables, list)
     for (const tell of this.watchers) tell(state)
     for (const tell of this.listeners) tell(first)
     return { stamp: { position: state.position, digest: state.digest }, nodes }
   }
 
-  #enter(
-    { position, first, digest }: LogEvent,
-    tables: Tables,
-    changes: readonly RowChange[],
-    nodes: readonly RegisteredLife[],
-  ): State {
+  #enter({ position, first, digest }: LogEvent, tables: Tables, changes: readonly RowChange[]): State {
     const before = this.#history.at(-1)
-    const state: State = { position, first, digest, at: this.#scheduler.now, tables, changes, before, nodes }
+    const rows = [...this.#nodes.values()].filter(({ life, status }) => life !== null && status !== 'left')
+    const registered = new Map(rows.map(({ name, life }) => [name, life as Position]))
+    const state: State = {
+      ...{ position, first, digest, at: this.#scheduler.now, tables, changes, before, registered },
+    }
     this.#states.set(digest, state)
     this.#history.push(state)
     this.#nodesAt.set(state, this.#nodes)
@@ -249,9 +255,9 @@ export class Datastore {
     return [...this.#nodes.values()].flatMap<RegisteredLife>((row) => {
       const { name, life, status, refuses_after_ms: bound, forced_at: forcedAt } = row
       if (life === null) return []
-      if (status !== 'left') return this.isExpired(row) ? [] : [{ name, life, lapsesMs: null }]
+      if (status !== 'left') return [{ name, life, lapsesMs: null, expired: this.isExpired(row) }]
       if (forcedAt === null || bound === null || forcedAt < now - bound) return []
-      return [{ name, life, lapsesMs: Math.max(0, bound - (now - forcedAt)) }]
+      return [{ name, life, lapsesMs: Math.max(0, bound - (now - forcedAt)), expired: false }]
     })
   }
 }

@@ -285,6 +285,16 @@ export const faultSpecs = {
       return nothing
     },
   },
+  'clock of the datastore set': {
+    forMs: [0, 1],
+    // How long one that was forced out may serve still is told by that clock.
+    breaksRefusal: true,
+    begin(world, [much, way]) {
+      // Ahead, mostly: by seconds, or by more than rows live.
+      world.datastore.setClock((way < 0.2 ? -1 : 1) * 1000 * 4000 ** much)
+      return nothing
+    },
+  },
   'row deleted': {
     forMs: [0, 1],
     breaksRefusal: true,

@@ -236,10 +236,16 @@ export const mutations: readonly Mutation[] = [
   one(
     'who must acknowledge is read from the view of the members',
     'src/node/agent.ts',
-    'return this.cluster.deliver({ stamp, recipients: nodes }, waitMs)',
+    'return this.cluster.deliver(stamp, nodes, waitMs)',
     `const alive = this.cluster.members().filter(({ status }) => status === 'alive')
-    const recipients = alive.map(({ name, life }) => ({ name, life, lapsesMs: null }))
-    return this.cluster.deliver({ stamp, recipients: nodes.length > 0 ? recipients : [] }, waitMs)`,
+    const recipients = alive.map(({ name, life }) => ({ name, life, lapsesMs: null, expired: false }))
+    return this.cluster.deliver(stamp, nodes.length > 0 ? recipients : [], waitMs)`,
+  ),
+  one(
+    'a row that has expired need not acknowledge',
+    'src/cluster/cluster.ts',
+    '!(node.expired && this.#rounds?.isGone(node))',
+    '!node.expired',
   ),
   one(
     'a node loads before it registers',

@@ -245,20 +245,26 @@ export class Oracle {
       marks.note('write: not even applied here')
       return
     }
+    const leftOut = [...state.registered].find(
+      ([name, life]) =>
+        this.#isThere({ name, life }) && !nodes.some((due) => due.name === name && due.life === life),
+    )
+    if (leftOut) return this.fail('C9', `${what}; ${leftOut[0]} was registered, and need not know`)
     const names = nodes.map(({ name }) => name)
     if (lagging.some((name) => !names.includes(name)))
       return this.fail('C9', `${what}; not all of these were to know`)
     if (applied !== of - lagging.length) return this.fail('C9', `${what}; the sum is wrong`)
     const lapsed = nodes.filter(({ lapsesMs }) => lapsesMs !== null)
-    if (of > nodes.length || of < nodes.length - lapsed.length) {
+    const absent = nodes.filter((due) => due.expired && !this.#isThere(due)).length
+    if (of > nodes.length || of < nodes.length - lapsed.length - absent) {
       return this.fail('C9', `${what}; ${nodes.length} were to know`)
     }
-    if (of < nodes.length) {
+    if (of < nodes.length - absent) {
       marks.note('write: somebody forced out need not know any more')
       const leastMs = lapsed.map(({ lapsesMs }) => lapsesMs as number).sort((a, b) => a - b)
       const [elapsedMs, dueMs] = [
         this.#world.scheduler.now - state.at,
-        leastMs[nodes.length - of - 1] as number,
+        leastMs[nodes.length - absent - of - 1] as number,
       ]
       if (elapsedMs < dueMs - clockSlackMs) {
         return this.fail('C9', `${what}; somebody is left out after ${elapsedMs} ms, not ${dueMs}`)
@@ -273,14 +279,23 @@ export class Oracle {
       const isHeld = ({ name, life }: RegisteredLife) => name === held?.name && life === held.life
       return nodes.some((due) => isHeld(due) && lagging.includes(due.name))
     }
-    for (const { name, life, lapsesMs } of nodes) {
-      if (lagging.includes(name) || (lapsesMs !== null && of < nodes.length)) continue
+    for (const { name, life, lapsesMs, expired } of nodes) {
+      if (lagging.includes(name) || ((lapsesMs !== null || expired) && of < nodes.length)) continue
       if (!this.#has(name, life, state))
         return this.fail('C9', `${what}; ${name} in its life ${life} has not got it`)
     }
     if (applied === of) this.#completed(state)
     else if (waitMs > 1000 && this.isCalm() && !this.#isLost(state) && this.#world.nodes.some(isMissing))
       this.fail('C9', `${what}; and nothing was wrong`)
+  }
+
+  /** Whether a node serves in this life, and could say so. */
+  #isThere({ name, life }: { readonly name: string; readonly life: Position }): boolean {
+    return this.#world.nodes.some((node) => {
+      const held = this.#recordOf(node).lives.at(-1)
+      const isHeld = held?.name === name && held.life === life
+      return isHeld && node.serves() && !node.isLeaving && !this.#world.isDisturbed(node.host)
+    })
   }
 
   /** Whether nothing is wrong, and all are where they belong, for so long that all have met. */

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Position, Stamp } from '../../base/stamp.ts'
 import { LoopbackAdvertised } from '../errors.ts'
+import { Absences } from './absences.ts'
 import type { MemberStatus } from './member.ts'
 import { beyondReach } from './registration.ts'
 import type { NodeIdentity, RegisteredNode, Registry } from './registry.ts'
@@ -27,6 +28,7 @@ const intervalMs = 10_000
 
 export class Rounds {
   readonly #parts: RoundsParts
+  readonly #absences = new Absences()
   /** Since when the datastore has answered each time. */
   #contactSinceMs: number | undefined
   #isStranded = false
@@ -52,13 +54,21 @@ export class Rounds {
       const { position } = await log.head()
       const rows = await registry.rows()
       this.#contactSinceMs ??= clock.monotonic()
+      this.#absences.note(rows, clock.monotonic())
       reconcile(rows, position)
       this.#noteReach(rows)
       await this.#removeExpired(rows)
     } catch (error) {
       this.#contactSinceMs = undefined
+      this.#absences.forget()
       logger.debug('could not look at the rows of the nodes', { error })
     }
+  }
+
+  /** Whether a node whose row has expired is gone, as far as can be told from here. */
+  isGone(node: Pick<RegisteredNode, 'name' | 'life'>): boolean {
+    const { statusOf, clock } = this.#parts
+    return statusOf(node.name) !== 'alive' && this.#absences.isProven(node, clock.monotonic())
   }
 
   /**

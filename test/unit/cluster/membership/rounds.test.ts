@@ -63,6 +63,32 @@ describe('looks at the rows of all nodes', () => {
     expect(seen.reconciled).to.deep.equal([9, 9])
   })
 
+  it('tell who is gone: whose row was expired each time, for long enough to have been written', async () => {
+    const [gone, back, silent] = [row('a', true), row('b', true), row('c', true)]
+    const rows = [gone, back, silent]
+    const { clock, seen, rounds } = make(rows, { [silent.name]: 'alive' })
+    const told = () => rows.filter((one) => rounds.isGone(one)).map(({ name }) => name[0])
+    await rounds.round()
+    clock.advance(29_999)
+    rows[1] = row('b', false)
+    await rounds.round()
+    rows[1] = back
+    await rounds.round()
+    expect(told()).to.deep.equal([])
+    clock.advance(1)
+    expect(told()).to.deep.equal(['a'])
+    expect(rounds.isGone({ ...gone, life: 2 })).to.equal(false)
+    // Nobody could write while the datastore was away.
+    seen.isAway = true
+    await rounds.round()
+    seen.isAway = false
+    await rounds.round()
+    clock.advance(29_999)
+    expect(told()).to.deep.equal([])
+    clock.advance(1)
+    expect(told()).to.deep.equal(['a', 'b'])
+  })
+
   it('take none away before the datastore has answered for as long as rows live, without a break', async () => {
     const { clock, seen, rounds } = make([row('a', true)])
     await rounds.round()
