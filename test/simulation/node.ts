@@ -61,6 +61,9 @@ export interface SimulatedNodeOptions {
 const listenPort = 7946
 const plugins = [correlationId, ipRestriction, keyAuth]
 
+/** Fewer than most seeds make APIs: a worker gets them in several parts. */
+const partRows = 2
+
 /** More than any seed makes. */
 const filterKeysMax = 10_000
 
@@ -133,6 +136,7 @@ export class SimulatedNode {
       },
       cacheBytes: settings.cacheBytes,
       filterKeysMax,
+      partRows,
       retention: { keepDays: 90, keepEvents: settings.keepEvents },
       surroundings: { clock, random, logger },
     })
