@@ -67,6 +67,12 @@ export interface Known {
  */
 const partRowsDefault = 200
 
+/**
+ * Parts that are copied before anything else is done: a quarter of a millisecond each. Fewer would make a node with many
+ * workers wait long for its start.
+ */
+const partsAtOnce = 8
+
 /** What one listener is given before its seed, while changes come. */
 interface Introduction {
   /** In order. */
@@ -82,8 +88,8 @@ export class Audience {
   /** Those who were given all rows that the load under way has read so far. */
   #streamed = new Set<Listener>()
   #isLoaded = false
-  /** Parts are made one at a time, however many workers start at once. */
-  readonly #turns = new Turns(1)
+  /** However many workers start at once. */
+  readonly #turns = new Turns(partsAtOnce)
 
   constructor(known: Known, clock: Clock, partRows = partRowsDefault) {
     this.#known = known

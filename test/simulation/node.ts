@@ -61,8 +61,8 @@ export interface SimulatedNodeOptions {
 const listenPort = 7946
 const plugins = [correlationId, ipRestriction, keyAuth]
 
-/** Fewer than most seeds make APIs: a worker gets them in several parts. */
-const partRows = 2
+/** A worker gets them bit by bit, though no seed makes many. */
+const partRows = 1
 
 /** More than any seed makes. */
 const filterKeysMax = 10_000
