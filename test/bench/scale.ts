@@ -16,6 +16,7 @@ import { othersCpuMs, usageOf } from '../support/usage.ts'
 import type { BenchOptions } from './bench.ts'
 import { Cores } from './proxy/cores.ts'
 import { populate, routeOf } from './scale/population.ts'
+import { taking } from './scale/taking.ts'
 import { asking, askingWithKeys, passingBodies, wrk } from './scale/wrk.ts'
 
 interface Sizes {
@@ -90,6 +91,7 @@ export async function bench(options: BenchOptions): Promise<string> {
   }
   const parts = [
     cores.machine,
+    await takings(sizes),
     await starts(contenders),
     await requests(contenders, sizes, cores, report),
     await changes(contenders, sizes, report),
@@ -127,6 +129,16 @@ async function startedOn(database: TestDatabase, apis: number, credentials: numb
     ...{ name: `${apis} APIs, ${credentials} credentials`, apis, credentials },
     ...{ database, node, startedMs, startedBytes: residentBytes },
   }
+}
+
+/** What holds up a worker's event loop, by itself and in this process. */
+async function takings({ apis, changes: count }: Sizes): Promise<string> {
+  const rows = [['a worker takes', '200 of them, ms p50', 'p99', 'the seed, ms', 'a change, ms p50', 'p99']]
+  for (const among of [small, apis / small, apis]) {
+    const { partsMs, seedMs, changesMs } = await taking(among, count)
+    rows.push([`${among} APIs`, ...p50p99(partsMs), seedMs.toFixed(2), ...p50p99(changesMs)])
+  }
+  return table(rows)
 }
 
 /** Until the proxy is open, and what is in memory when the keys are known too. */
