@@ -10,16 +10,18 @@ import { type Attempt, Cache, type CacheCounters, type SingleFlight } from '../c
 import type { Entity, Lookup } from '../entities/define.ts'
 import type { Change, LogEvent } from '../event-log/event.ts'
 import type { Subscriber } from '../event-log/event-log.ts'
-import type { StampedReader } from '../store/store.ts'
+import { readAll, type StampedReader } from '../store/store.ts'
 import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
+import { Audience, type Changes, type Listener } from './audience.ts'
 import { type Audited, Auditor, type AuditReport } from './audit.ts'
 import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
 import { type Applied, type FilterCounts, type FilterOptions, FilterProjection } from './filter-projection.ts'
 import { type Holder, Holdings } from './holdings.ts'
-import type { SharedFilter } from './key-filter.ts'
 import { cacheKey, canExist, isUnder, type KeyValues } from './keys.ts'
 import { parsePluginKey, viewOfPlugins } from './kong-keys.ts'
-import { differences, type Patch, patched } from './patches.ts'
+import { LoadReport } from './load-report.ts'
+import type { Patch } from './patches.ts'
+import { RowProof } from './row-proof.ts'
 import { hurryGapMs } from './waiting-list.ts'
 
 /** Who follows the log, as far as the catalog must speak to it; node joins the two. */
@@ -59,6 +61,8 @@ export interface AgentCatalogOptions {
   readonly flightsMax?: number
   /** Lookups that wait at once. Default 20,000. */
   readonly waitersMax?: number
+  /** Rows that are handed to a worker at once; see `Audience`. */
+  readonly partRows?: number | undefined
 }
 
 /** What a lookup found. */
@@ -71,46 +75,11 @@ export interface Found {
   readonly standIn: boolean
 }
 
-/** One transaction, as entries and the projection see it. */
-export interface Changes {
-  /** Its newest event. */
-  readonly position: Position
-  readonly operations: readonly Operation[]
-  readonly patches: readonly Patch[]
-}
-
-export interface Seed {
-  readonly position: Position
-  /** The whole projected table. */
-  readonly rows: readonly Row[]
-}
-
-/** Who is told of changes, each call in the tick in which it happened here. */
-export interface Listener {
-  /** Forget everything and start from this. The first call, and again after every reset. */
-  seed(seed: Seed): void
-  change(changes: Changes): void
-  /** All entries count as absent. */
-  purge(position: Position): void
-  /** One entry was dropped by hand, or was wrong. */
-  forget(key: string): void
-  /**
-   * By this it can be told from now on which keys have no row; undefined: it can't. Told before the changes that it has
-   * beyond the one before; a seed says the same as undefined.
-   */
-  filter?(filter: SharedFilter | undefined): void
-  /** How what it holds can be looked at, if it holds something: a worker. */
-  readonly holder?: Holder
-}
-
 interface Query {
   readonly entity: Entity
   readonly lookup: Lookup
   readonly values: KeyValues
 }
-
-/** Patches that were applied, with their positions. */
-type Proof = { readonly position: Position; readonly patches: readonly Patch[] }[]
 
 /** Joins this close together purge once more at its end. */
 const purgeFoldMs = 1000
@@ -120,7 +89,6 @@ export class AgentCatalog implements Subscriber {
   #entities: ReadonlyMap<string, Entity>
   readonly #cache: Cache<Cached>
   readonly #flights: SingleFlight<Cached, Query>
-  readonly #listeners = new Set<Listener>()
   readonly #logger: Logger
   readonly #lookupMs: number
   #rows = new Map<string, Row>()
@@ -136,8 +104,9 @@ export class AgentCatalog implements Subscriber {
   readonly #hurries: Throttle
   /** The highest position that somebody waits for since the log was last hurried along. */
   #hurryTo: Position = 0
-  /** What was applied since each read of the projected table that is under way was sent. */
-  readonly #proofs = new Set<Proof>()
+  /** Those under way. */
+  readonly #proofs = new Set<RowProof>()
+  readonly #audience: Audience
   readonly #filter: FilterProjection | undefined
   readonly #holder: Holder
   readonly #auditor: Auditor
@@ -160,6 +129,15 @@ export class AgentCatalog implements Subscriber {
       waitersMax: options.waitersMax ?? 20_000,
     })
     this.#filter = options.filter && this.#makeFilter(options.filter)
+    this.#audience = new Audience(
+      {
+        position: () => this.#applied.position,
+        rows: () => this.#rows.values(),
+        filter: () => this.#filter?.shared,
+      },
+      options.clock,
+      options.partRows,
+    )
     const holdings = new Holdings(this.#cache, () => this.#rows)
     this.#holder = {
       page: async (kind, anew) => holdings.page(kind, anew),
@@ -211,11 +189,9 @@ export class AgentCatalog implements Subscriber {
     })?.name
   }
 
-  /** Subscribes to changes; the seed is told at once, or when it is loaded. Returns the call that ends it. */
+  /** Subscribes to changes; see `Audience.join`. Returns the call that ends it. */
   attach(listener: Listener): () => void {
-    this.#listeners.add(listener)
-    if (this.#isLoaded) this.#introduce(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#audience.join(listener)
   }
 
   /** The entity of that name, and its lookup of that number; undefined when this node has none. */
@@ -297,7 +273,7 @@ export class AgentCatalog implements Subscriber {
   purge(position: Position): void {
     this.#cache.purge(position)
     if (this.#isLoaded) this.#filter?.renew(this.#entities.values())
-    for (const listener of this.#listeners) listener.purge(position)
+    for (const listener of this.#audience.told) listener.purge(position)
   }
 
   purgeAll(): void {
@@ -338,7 +314,7 @@ export class AgentCatalog implements Subscriber {
     this.#patch({ position: last.position, operations, patches })
     this.#filter?.remove(changes)
 
-    for (const proof of this.#proofs) proof.push({ position: last.position, patches })
+    for (const proof of this.#proofs) proof.apply(last.position, patches)
     // A follower loads instead of applying these; nothing cached may outlive one that comes here all the same.
     if (changes.some(({ change }) => change.operation === 'reset')) this.#distrust('reset')
   }
@@ -348,14 +324,23 @@ export class AgentCatalog implements Subscriber {
     this.#forget()
     const loaded = this.#loaded
     const histories = this.#histories
+    const { store, projected, clock } = this.#options
+    const rows = new Map<string, Row>()
+    const report = new LoadReport(clock, this.#logger, `${projected.name} are loading`)
+    this.#audience.begin()
     try {
-      const { value: rows, stamp } = await this.#options.store.scan(this.#options.projected)
+      const { stamp } = await store.scan(projected, (part) => {
+        if (histories !== this.#histories) return
+        for (const row of part) rows.set(idOf(row), row)
+        this.#audience.load(part)
+        report.tell(rows.size)
+      })
       if (histories !== this.#histories) throw new Error('another load began before this one was done')
-      this.#rows = new Map(rows.map((row) => [idOf(row), row]))
+      this.#rows = rows
       this.#applied = stamp
       this.#isLoaded = true
       this.#cache.floors.raiseAll(stamp.position)
-      for (const listener of this.#listeners) this.#introduce(listener)
+      this.#audience.loaded()
       loaded.resolve()
       this.#filter?.renew(this.#entities.values())
       return stamp
@@ -380,22 +365,17 @@ export class AgentCatalog implements Subscriber {
   async #proveProjection(): Promise<void> {
     // A load that is under way began after the join, and what is read here may be older than what it brings.
     if (!this.#isLoaded) return
-    const { store, projected, progress } = this.#options
+    const { store, projected, progress, clock } = this.#options
     const histories = this.#histories
-    const proof: Proof = []
+    const proof = new RowProof(() => this.#rows)
     this.#proofs.add(proof)
     try {
-      const { value: rows, stamp } = await this.#judged(() => store.scan(projected))
+      const { stamp } = await this.#judged(() => store.scan(projected, (rows) => proof.read(rows)))
       if (stamp.position > this.#applied.position) await progress.reach(stamp.position)
       if (histories !== this.#histories) return
-      const missed = proof.filter(({ position }) => position > stamp.position)
-      const patches = differences(
-        this.#rows,
-        patched(
-          rows,
-          missed.flatMap((later) => later.patches),
-        ),
-      )
+      const unread = await proof.unread(() => clock.sleep(0))
+      if (histories !== this.#histories) return
+      const patches = proof.differences(stamp.position, unread)
       if (patches.length === 0) return
       this.#logger.error('rows that were served are not those of the datastore', { rows: patches.length })
       this.#patch({ position: this.#applied.position, operations: [], patches })
@@ -411,7 +391,7 @@ export class AgentCatalog implements Subscriber {
       if (row) this.#rows.set(id, row)
       else this.#rows.delete(id)
     }
-    for (const listener of this.#listeners) listener.change(changes)
+    this.#audience.change(changes)
   }
 
   #makeFilter(options: NonNullable<AgentCatalogOptions['filter']>): FilterProjection {
@@ -420,7 +400,7 @@ export class AgentCatalog implements Subscriber {
       ...options,
       read: (entity, page) => this.#readApplied(() => store.page(entity, page)),
       changed: () => {
-        for (const listener of this.#listeners) listener.filter?.(filter.shared)
+        for (const listener of this.#audience.told) listener.filter?.(filter.shared)
       },
       clock,
       logger: this.#logger,
@@ -428,14 +408,9 @@ export class AgentCatalog implements Subscriber {
     return filter
   }
 
-  #introduce(listener: Listener): void {
-    listener.seed({ position: this.#applied.position, rows: [...this.#rows.values()] })
-    if (this.#filter?.shared) listener.filter?.(this.#filter.shared)
-  }
-
   #drop(key: string): void {
     this.#cache.forget(key)
-    for (const listener of this.#listeners) listener.forget(key)
+    for (const listener of this.#audience.told) listener.forget(key)
   }
 
   #audited(): Audited {
@@ -448,8 +423,8 @@ export class AgentCatalog implements Subscriber {
       history: () => (this.#isLoaded ? this.#histories : undefined),
       applied: () => this.#applied,
       lookupOf: (family) => this.#lookupOfFamily(family),
-      holders: () => [this.#holder, ...[...this.#listeners].flatMap(({ holder }) => holder ?? [])],
-      scan: async () => (await this.#readApplied(() => store.scan(projected))).value,
+      holders: () => [this.#holder, ...this.#audience.told.flatMap(({ holder }) => holder ?? [])],
+      scan: async () => (await this.#readApplied(() => readAll(store, projected))).value,
       findMany: async (...query) => (await this.#readApplied(() => store.findMany(...query))).value,
       watch: (told) => this.attach({ seed() {}, change: told, purge() {}, forget() {} }),
       drop: (key) => this.#drop(key),
@@ -465,6 +440,7 @@ export class AgentCatalog implements Subscriber {
     this.#loaded.reject(new Error('superseded by another load'))
     this.#loaded = deferred()
     this.#cache.reset()
+    this.#audience.interrupt()
     this.#filter?.withdraw()
     this.#flights.restart()
   }

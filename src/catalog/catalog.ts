@@ -46,10 +46,18 @@ export interface Catalog {
  * loaded before anything is served and patched row by row after that, in the tick in which the event applies.
  */
 export interface Projection {
-  /** Replaces everything by `rows`, which were read at one stamp. */
-  load(rows: readonly Row[]): void
+  /** Begins to make what is to be in the place of everything. What is served does not change by it. */
+  begin(): Replacement
   /** One row changed: `old` is null for a new one, `next` for one that is gone. */
   patch(old: Row | null, next: Row | null): void
+}
+
+/** Of a projection, all that it is to hold next, made row by row beside what it serves. */
+export interface Replacement {
+  /** Returns the row as it will be held: an equal one that is held already keeps its identity. */
+  add(row: Row): Row
+  /** It takes the place of everything, in one step. Called once at the most. */
+  finish(): void
 }
 
 export type { Entity, Lookup }

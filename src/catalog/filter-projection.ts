@@ -14,6 +14,7 @@ import { idOf } from './apply.ts'
 import { filteredLookups, KeyFilter, type SharedFilter } from './key-filter.ts'
 import { KeySet } from './key-set.ts'
 import { keyOfRow } from './keys.ts'
+import { LoadReport } from './load-report.ts'
 
 /** An event's change with its place in the log. */
 export interface Applied {
@@ -28,7 +29,7 @@ export interface FilterOptions {
   readonly changed: () => void
   /** With more keys than this, 9 to 15 bytes each, it is not used: then all lookups are reads again. 0: never. */
   readonly keysMax: number
-  /** Rows a page. More make fewer reads, and hold up this thread for longer. Default 5,000. */
+  /** Rows a page. More make fewer reads, and hold up this thread for longer. Default 1,000: some milliseconds. */
   readonly pageRows?: number
   readonly clock: Clock
   readonly random: Random
@@ -151,11 +152,13 @@ export class FilterProjection {
   async #load(load: number, entities: readonly Entity[], attempt: number): Promise<void> {
     const content = this.#emptyContent(entities)
     this.#content = content
+    const report = new LoadReport(this.#options.clock, this.#options.logger, 'the filter of keys is loading')
     try {
       for (const coverage of content.coverages.values()) {
         while (coverage.upTo !== afterAll) {
           await this.#readPage(content, coverage)
           if (load !== this.#loads) return
+          report.tell(content.keys.size)
         }
       }
       this.#options.logger.info('the filter of keys is loaded', { keys: content.keys.size })
@@ -174,7 +177,7 @@ export class FilterProjection {
    */
   async #readPage(content: Content, coverage: Coverage): Promise<void> {
     const { entity, lookups, upTo: after } = coverage
-    const size = this.#options.pageRows ?? 5000
+    const size = this.#options.pageRows ?? 1000
     const columns = ['id', ...new Set(lookups.flatMap(({ by }) => by))]
     this.#missed = []
     const { value: rows, stamp } = await this.#options.read(entity, { columns, after, size })

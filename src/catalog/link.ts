@@ -5,8 +5,9 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { codeOf, describeError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Position } from '../base/stamp.ts'
-import type { AgentCatalog, Changes, Listener, Seed } from './agent-catalog.ts'
+import type { AgentCatalog } from './agent-catalog.ts'
 import type { Cached } from './apply.ts'
+import type { Changes, Listener, Part, Seed } from './audience.ts'
 import { LinkLost } from './errors.ts'
 import type { Held, Kind } from './holdings.ts'
 import type { SharedFilter } from './key-filter.ts'
@@ -31,6 +32,7 @@ export type WorkerEnd =
 
 /** Positions travel inside messages: a reset lowers them, and some messages move none. */
 export type ToWorker =
+  | ({ readonly kind: 'part' } & Part)
   | ({ readonly kind: 'seed' } & Seed)
   | ({ readonly kind: 'changes' } & Changes)
   | { readonly kind: 'purge'; readonly position: Position }
@@ -108,7 +110,7 @@ export class AgentLink {
   #lastId = 0
   #closed = false
 
-  /** Posts the seed in this very tick (or when it is loaded), and every change after it. */
+  /** Posts the rows, bit by bit (when they are loaded), the seed, and every change after it. */
   constructor(options: AgentLinkOptions) {
     this.#options = options
     this.#counts = new BigInt64Array(options.end.counts)
@@ -116,6 +118,7 @@ export class AgentLink {
     port.on('message', (message: ToAgent) => this.#hear(message))
     port.on('close', () => this.close())
     const listener: Listener = {
+      part: (part) => this.#post({ kind: 'part', ...part }),
       seed: (seed) => {
         this.#generation++
         this.#post({ kind: 'seed', ...seed })

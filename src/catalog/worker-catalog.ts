@@ -13,9 +13,9 @@ import {
   type SingleFlight,
 } from '../cache/cache.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
-import type { Changes, Seed } from './agent-catalog.ts'
 import { type Cached, idOf, perform } from './apply.ts'
-import type { Catalog, Projection, View } from './catalog.ts'
+import type { Changes, Part, Seed } from './audience.ts'
+import type { Catalog, Projection, Replacement, View } from './catalog.ts'
 import { Unknown } from './errors.ts'
 import { Holdings } from './holdings.ts'
 import { KeyFilter } from './key-filter.ts'
@@ -35,6 +35,12 @@ export interface WorkerCatalogOptions {
   readonly counters?: Float64Array | undefined
   /** Requests that wait for lookups at once; beyond it they are unknown at once. Default 10,000. */
   readonly waitersMax?: number
+}
+
+/** What the next seed is of. */
+interface Loading {
+  readonly rows: Map<string, Row>
+  readonly projection: Replacement
 }
 
 interface Query {
@@ -63,6 +69,7 @@ export class WorkerCatalog implements Catalog {
   readonly #ready = Promise.withResolvers<void>()
   /** The projected rows, so that the projection is told of an old row by the very object it was given. */
   #rows = new Map<string, Row>()
+  #loading: Loading
   /** What views need of this, made once for all. */
   readonly #source: Source = {
     state: () => this.#stateIfKnown(),
@@ -79,6 +86,7 @@ export class WorkerCatalog implements Catalog {
     this.ready = this.#ready.promise
     this.ready.catch(() => undefined)
     this.#projection = projection
+    this.#loading = this.#beginLoading()
     this.#cache = new Cache({ maxBytes, counters })
     this.#flights = this.#cache.flights({
       position: () => this.#state.position,
@@ -169,6 +177,9 @@ export class WorkerCatalog implements Catalog {
   /** Stores what comes right here and not where it is awaited: until then, more could have come. */
   #receive(message: ToWorker): void {
     switch (message.kind) {
+      case 'part':
+        this.#load(message)
+        break
       case 'seed':
         this.#seed(message)
         break
@@ -211,9 +222,20 @@ export class WorkerCatalog implements Catalog {
     return attempt
   }
 
-  #seed({ position, rows }: Seed): void {
-    this.#rows = new Map(rows.map((row) => [idOf(row), row]))
-    this.#projection.load(rows)
+  #beginLoading(): Loading {
+    return { rows: new Map(), projection: this.#projection.begin() }
+  }
+
+  #load({ rows, anew }: Part): void {
+    if (anew) this.#loading = this.#beginLoading()
+    for (const row of rows) this.#loading.rows.set(idOf(row), this.#loading.projection.add(row))
+  }
+
+  #seed({ position, patches }: Seed): void {
+    this.#rows = this.#loading.rows
+    this.#loading.projection.finish()
+    this.#loading = this.#beginLoading()
+    for (const patch of patches) this.#patch(patch)
     this.#filter = undefined
     this.#state = { position, epoch: this.#state.epoch + 1 }
     this.#cache.reset()

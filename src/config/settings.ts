@@ -73,7 +73,7 @@ export const settings = {
     maximum: 256,
     whole: true,
     reload: false,
-    help: 'Threads that serve proxied traffic. More use more cores and memory: each has a cache of its own.',
+    help: 'Threads that serve proxied traffic. More use more cores and memory: each has a cache of its own. Where a port can have one listener alone (macOS, Windows), it is one thread, whatever is asked for, and the start says so.',
   },
   worker_timeout: {
     type: 'duration',

@@ -126,6 +126,23 @@ export class Database {
     }
   }
 
+  /**
+   * Runs `work`, which only reads, on one connection in one transaction: a cursor that it declares lasts as long.
+   *
+   * @throws {DatastoreAway} or {DatastoreError}
+   */
+  async reading<T>(work: (trx: Kysely<Tables>) => Promise<T>): Promise<T> {
+    const connection = await this.#pool.connect()
+    try {
+      await connection.query('begin isolation level read committed read only')
+      const scope = new TransactionScope(connection)
+      return await scope.run(() => work(over(scope)))
+    } finally {
+      await rollback(connection)
+      connection.release()
+    }
+  }
+
   /** Closes all connections once they are given back; later queries fail with {DatastoreError}. */
   async stop(): Promise<void> {
     await Promise.all([this.#pool.end(), this.#replicaPool.end()])

@@ -31,6 +31,8 @@ export interface AgentOptions {
   readonly cacheBytes: number
   /** Keys in the filter; see `FilterOptions`. */
   readonly filterKeysMax: number
+  /** Rows that are handed to a worker at once; see `Audience`. */
+  readonly partRows?: number | undefined
   /** What of the log is kept. */
   readonly retention: Retention
   readonly surroundings: Surroundings
@@ -93,6 +95,7 @@ export class Agent {
       logger: surroundings.logger,
       filter: { keysMax: options.filterKeysMax, random },
       maxBytes: options.cacheBytes,
+      partRows: options.partRows,
     })
     const subscriber: Subscriber = {
       apply: (events, path) => {

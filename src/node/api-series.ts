@@ -2,7 +2,7 @@
 // was counted of one goes there when it is gone: a sum over all never falls.
 import { sumOf } from '../base/counts.ts'
 import type { Row } from '../base/json.ts'
-import type { Changes, Listener, Seed } from '../catalog/agent-catalog.ts'
+import type { Changes, Listener } from '../catalog/audience.ts'
 import { ApiCounts, ApiPlaces, countsAt } from '../proxy/api-counters.ts'
 import { byAge } from '../proxy/segment-trie.ts'
 
@@ -41,8 +41,10 @@ export class ApiSeries implements Listener {
     this.#places = new ApiPlaces(options.places)
   }
 
-  seed({ rows }: Seed): void {
-    const names = new Map(rows.map((row) => [String(row.id), nameOf(row)]))
+  seed(): void {
+    const rows = this.#options.rows()
+    const names = new Map<string, string>()
+    for (const row of rows) if (this.#placeOf.has(idOf(row))) names.set(idOf(row), nameOf(row))
     for (const { id, name } of [...this.#held.values()]) if (names.get(id) !== name) this.#leave(id)
     this.#fill(rows)
   }
@@ -74,13 +76,15 @@ export class ApiSeries implements Listener {
 
   #fill(rows: readonly Row[]): void {
     const free = Array.from({ length: this.#places.count }, (_, i) => i + 1).filter((i) => !this.#held.has(i))
-    const waiting = rows.filter(({ id }) => !this.#placeOf.has(String(id)))
-    if (waiting.length > free.length) waiting.sort(byAge)
-    for (const [i, row] of waiting.slice(0, free.length).entries()) this.#take(free[i] as number, row)
+    const oldest: Row[] = []
+    for (const row of rows) {
+      if (!this.#placeOf.has(idOf(row))) keepOldest(oldest, row, free.length)
+    }
+    for (const [i, row] of oldest.entries()) this.#take(free[i] as number, row)
   }
 
   #take(place: number, row: Row): void {
-    const id = String(row.id)
+    const id = idOf(row)
     this.#held.set(place, { id, name: nameOf(row), before: this.#countedAt(place) })
     this.#placeOf.set(id, place)
     this.#places.give(place, id)
@@ -96,6 +100,20 @@ export class ApiSeries implements Listener {
   #countedAt(place: number): Float64Array {
     return sumOf(this.#options.counted.map((numbers) => countsAt(numbers, place)))
   }
+}
+
+/** Adds `row` to `oldest`, which are sorted and `most` at the most. There may be many rows: most cost one comparison. */
+function keepOldest(oldest: Row[], row: Row, most: number): void {
+  const last = oldest.at(-1)
+  const isFull = oldest.length === most
+  if (isFull && (!last || byAge(row, last) > 0)) return
+  const at = oldest.findIndex((other) => byAge(row, other) < 0)
+  oldest.splice(at < 0 ? oldest.length : at, 0, row)
+  if (isFull) oldest.pop()
+}
+
+function idOf({ id }: Row): string {
+  return String(id)
 }
 
 function nameOf({ id, name }: Row): string {

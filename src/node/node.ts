@@ -32,7 +32,7 @@ import { type Datastore, migrateDatastore, openDatastore, type Surroundings } fr
 import { LookupsChanged, StartInterrupted } from './errors.ts'
 import { Metrics } from './metrics.ts'
 import { entitiesOf, loadPlugins, pluginDirOf, pluginVersions, requirePlugins } from './plugins.ts'
-import { canReusePort, requireFreePorts } from './ports.ts'
+import { listenersOnOnePort, requireFreePorts } from './ports.ts'
 import { rowWriter } from './row-writer.ts'
 import { handleSignals } from './signals.ts'
 import { Sweeper } from './sweeper.ts'
@@ -290,8 +290,7 @@ class Node implements RunningNode {
 
   async #openWorkers(): Promise<void> {
     const config = this.#config
-    const reusePort = config.workers > 1 && (await canReusePort())
-    const count = reusePort ? config.workers : 1
+    const count = await listenersOnOnePort(config.workers)
     if (count < config.workers) this.#options.report('ports cannot be shared on this platform: 1 worker')
     this.#workers = new Workers({
       count,
@@ -309,7 +308,7 @@ class Node implements RunningNode {
       }),
       setup: {
         cacheBytes: (this.#cacheBytes * (1 - agentPart)) / count,
-        reusePort,
+        reusePort: count > 1,
         ticketKeys: Buffer.from(this.#surroundings.random.hex(48), 'hex'),
         freshness: this.#staleness?.deadline,
         proxy: this.#proxySetup,

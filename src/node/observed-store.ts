@@ -22,7 +22,7 @@ export function observedStore(store: Store, observer: HeadObserver): Store {
   return {
     find: (entity, lookup, values, source) => store.find(entity, lookup, values, source),
     findMany: (entity, lookup, keys) => store.findMany(entity, lookup, keys),
-    scan: (entity) => store.scan(entity),
+    scan: (entity, take) => store.scan(entity, take),
     page: (entity, page) => store.page(entity, page),
     read: (entity, where) => store.read(entity, where),
     list: (entity, where, page) => store.list(entity, where, page),

@@ -27,8 +27,13 @@ function bindOnce({ host, port }: Address): Promise<void> {
   })
 }
 
+/** How many threads may listen on one port, of as many as are wanted: one, where the platform lets no more. */
+export async function listenersOnOnePort(wanted: number, canReuse = canReusePort): Promise<number> {
+  return wanted === 1 || (await canReuse()) ? wanted : 1
+}
+
 /** Whether several threads may listen on one port here: Linux, the BSDs and a few more have SO_REUSEPORT. */
-export function canReusePort(): Promise<boolean> {
+function canReusePort(): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))

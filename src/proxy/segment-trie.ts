@@ -3,18 +3,19 @@
 import type { Row } from '../base/json.ts'
 
 export class SegmentTrie {
-  readonly #root: Node = { children: new Map(), rows: [] }
+  readonly #root = makeNode()
 
   get isEmpty(): boolean {
-    return this.#root.children.size === 0 && this.#root.rows.length === 0
+    return this.#root.children === undefined && this.#root.rows.length === 0
   }
 
   insert(segments: readonly string[], row: Row): void {
     let node = this.#root
     for (const segment of segments) {
+      node.children ??= new Map()
       let child = node.children.get(segment)
       if (!child) {
-        child = { children: new Map(), rows: [] }
+        child = makeNode()
         node.children.set(segment, child)
       }
       node = child
@@ -26,15 +27,17 @@ export class SegmentTrie {
   remove(segments: readonly string[], row: Row): void {
     const way = [this.#root]
     for (const segment of segments) {
-      const child = way.at(-1)?.children.get(segment)
+      const child = way.at(-1)?.children?.get(segment)
       if (!child) return
       way.push(child)
     }
     removeRow((way.at(-1) as Node).rows, row)
     for (let i = segments.length; i > 0; i--) {
       const { rows, children } = way[i] as Node
-      if (rows.length > 0 || children.size > 0) return
-      way[i - 1]?.children.delete(segments[i - 1] as string)
+      if (rows.length > 0 || children) return
+      const parent = way[i - 1] as Node
+      parent.children?.delete(segments[i - 1] as string)
+      if (parent.children?.size === 0) parent.children = undefined
     }
   }
 
@@ -43,7 +46,7 @@ export class SegmentTrie {
     let node = this.#root
     let best = node.rows[0]
     for (let depth = 0; depth < depthMax; depth++) {
-      const child = node.children.get(segments[depth] as string)
+      const child = node.children?.get(segments[depth] as string)
       if (!child) return best
       node = child
       best = node.rows[0] ?? best
@@ -53,9 +56,14 @@ export class SegmentTrie {
 }
 
 interface Node {
-  readonly children: Map<string, Node>
+  /** None at the end of most branches: a map for each of 100,000 would be most of what they take. */
+  children: Map<string, Node> | undefined
   /** Mostly none or one: two only while the events of one transaction are applied one by one. */
   readonly rows: Row[]
+}
+
+function makeNode(): Node {
+  return { children: undefined, rows: [] }
 }
 
 /** Adds `row` in the order of age, which decides where two rows claim the same. */

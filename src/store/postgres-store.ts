@@ -9,7 +9,7 @@ import type { Tables } from '../database/tables.ts'
 import type { Entity, Lookup } from '../entities/define.ts'
 import { violationOf } from './constraints.ts'
 import { isOver } from './expiry.ts'
-import { readPageStamped, readStamped } from './stamped.ts'
+import { readPageStamped, readStamped, scanStamped } from './stamped.ts'
 import type { Filter, KeyPage, Listing, PageRequest, Store, Written } from './store.ts'
 
 export class PostgresStore implements Store {
@@ -44,8 +44,8 @@ export class PostgresStore implements Store {
     return readStamped(this.#database.primary, entity.name, under(lookup, keys))
   }
 
-  scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
-    return readStamped(this.#database.primary, entity.name, sql`true`)
+  scan(entity: Entity, take: (rows: readonly Row[]) => void): Promise<Stamped<number>> {
+    return this.#database.reading((trx) => scanStamped(trx, entity.name, take))
   }
 
   page(entity: Entity, page: KeyPage): Promise<Stamped<readonly Row[]>> {

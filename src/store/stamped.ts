@@ -6,6 +6,8 @@ import { DatastoreError } from '../database/errors.ts'
 import type { Tables } from '../database/tables.ts'
 import type { KeyPage } from './store.ts'
 
+const byAge = sql`found.created_at, found.id`
+
 interface StampedRow {
   readonly position: number
   readonly digest: string
@@ -23,9 +25,7 @@ export function readStamped(
   table: string,
   where: RawBuilder<unknown>,
 ): Promise<Stamped<readonly Row[]>> {
-  const found = sql`
-    select to_jsonb(entity) as image, entity.created_at, entity.id from ${sql.table(table)} entity where ${where}`
-  return withHead(db, found, sql`found.created_at, found.id`)
+  return withHead(db, selectImages(table, where), byAge)
 }
 
 /**
@@ -47,6 +47,40 @@ export function readPageStamped(
 }
 
 /**
+ * Rows that are read at once where all are: parsing them, and taking them in wherever they are held, takes a thread a few
+ * milliseconds. More at once make a load faster, and each thread stand still for longer.
+ */
+const scanRows = 200
+
+/**
+ * All rows of `table`, by creation and id, with the head of the log. See `withHead`: a cursor has one snapshot, however
+ * often it is asked.
+ *
+ * @param trx   a transaction: a cursor lasts as long
+ * @param take  called with `scanRows` of them at a time
+ * @returns     how many there were
+ * @throws {DatastoreAway} or {DatastoreError}
+ */
+export async function scanStamped(
+  trx: Kysely<Tables>,
+  table: string,
+  take: (rows: readonly Row[]) => void,
+): Promise<Stamped<number>> {
+  const all = stampedSelect(selectImages(table, sql`true`), byAge)
+  await sql`declare scanned no scroll cursor for ${all}`.execute(trx)
+  const fetch = sql<StampedRow>`fetch ${sql.lit(scanRows)} from scanned`
+  const stamped = stampedRows((await fetch.execute(trx)).rows)
+  let page = stamped.value
+  let count = 0
+  while (page.length > 0) {
+    take(page)
+    count += page.length
+    page = imagesOf((await fetch.execute(trx)).rows)
+  }
+  return { value: count, stamp: stamped.stamp }
+}
+
+/**
  * What `found` selects as `image`, with the head of the log. One statement has one snapshot; a position asked for in
  * another statement, or by a function that looks past the snapshot, would pass old rows off as new. The head is the
  * outer side of the join, so that there is a stamp also when there is no row.
@@ -56,16 +90,28 @@ async function withHead(
   found: RawBuilder<unknown>,
   order: RawBuilder<unknown>,
 ): Promise<Stamped<readonly Row[]>> {
-  const query = sql<StampedRow>`
+  return stampedRows((await stampedSelect(found, order).execute(db)).rows)
+}
+
+function stampedSelect(found: RawBuilder<unknown>, order: RawBuilder<unknown>): RawBuilder<StampedRow> {
+  return sql<StampedRow>`
     select head.position, encode(head.digest, 'hex') as digest, found.image
     from (select position, digest from events order by position desc limit 1) head
     left join (${found}) found on true
     order by ${order}`
-  const { rows } = await query.execute(db)
+}
+
+function selectImages(table: string, where: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select to_jsonb(entity) as image, entity.created_at, entity.id from ${sql.table(table)} entity where ${where}`
+}
+
+function stampedRows(rows: readonly StampedRow[]): Stamped<readonly Row[]> {
   const head = rows[0]
   if (!head) throw new DatastoreError('the log is empty: not even its genesis event is left')
-  return {
-    value: rows.flatMap(({ image }) => (image === null ? [] : [image])),
-    stamp: { position: head.position, digest: head.digest },
-  }
+  return { value: imagesOf(rows), stamp: { position: head.position, digest: head.digest } }
+}
+
+function imagesOf(rows: readonly StampedRow[]): readonly Row[] {
+  return rows.flatMap(({ image }) => (image === null ? [] : [image]))
 }

@@ -62,8 +62,13 @@ export interface StampedReader {
     lookup: Lookup,
     keys: readonly (readonly (string | null)[])[],
   ): Promise<Stamped<readonly Row[]>>
-  /** All rows of an entity, from the primary. */
-  scan(entity: Entity): Promise<Stamped<readonly Row[]>>
+  /**
+   * All rows of an entity, from one snapshot of the primary, bit by bit: no caller's thread stands still over a big table.
+   * What was taken before it fails is worth nothing.
+   * @param take  called with some of them at a time
+   * @returns     how many there were
+   */
+  scan(entity: Entity, take: (rows: readonly Row[]) => void): Promise<Stamped<number>>
   /** Some columns of some rows, by id, from the primary. Each page is of a snapshot of its own. */
   page(entity: Entity, page: KeyPage): Promise<Stamped<readonly Row[]>>
 }
@@ -114,4 +119,11 @@ export interface Store extends StampedReader {
     make: (taken: Row) => Row,
     actor: string | null,
   ): Promise<Written | null>
+}
+
+/** All rows of an entity, as `scan` reads them. */
+export async function readAll(store: StampedReader, entity: Entity): Promise<Stamped<readonly Row[]>> {
+  const all: Row[] = []
+  const { stamp } = await store.scan(entity, (rows) => all.push(...rows))
+  return { value: all, stamp }
 }

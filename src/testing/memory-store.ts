@@ -73,8 +73,10 @@ export class MemoryStore implements Store {
     return { value: found.flatMap(({ value }) => value), stamp: this.#stamp() }
   }
 
-  async scan(entity: Entity): Promise<Stamped<Row[]>> {
-    return { value: this.#matching(entity, {}), stamp: this.#stamp() }
+  async scan(entity: Entity, take: (rows: readonly Row[]) => void): Promise<Stamped<number>> {
+    const rows = this.#matching(entity, {})
+    take(rows)
+    return { value: rows.length, stamp: this.#stamp() }
   }
 
   async page(entity: Entity, { after, size }: KeyPage): Promise<Stamped<Row[]>> {

@@ -1,4 +1,4 @@
-// Runs one benchmark: `npm run bench -- <name> [--toy | --quick] [--nodes 3]`. Each lies beside this file under its name, its parts in a
+// Runs one benchmark: `npm run bench -- <name> [--toy | --quick | --long] [--nodes 3]`. Each lies beside this file under its name, its parts in a
 // folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly toy: boolean
   /** Fewer rounds, where a benchmark takes most of an hour otherwise. */
   readonly quick?: boolean | undefined
+  /** More of what takes long, where a benchmark says so. */
+  readonly long?: boolean | undefined
   /** Of how many nodes, where a benchmark takes several sizes; default: all of them. */
   readonly nodes?: number | undefined
   /** Told what is measured as soon as it is, where that takes long. */
@@ -33,10 +35,14 @@ export async function runBenchmark(name: string, options: BenchOptions): Promise
 
 async function main(): Promise<void> {
   const report = (line: string) => process.stderr.write(`${line}\n`)
-  const { values, positionals } = parseArgs({
+  const {
+    values: { nodes: nodesAsked, ...options },
+    positionals,
+  } = parseArgs({
     options: {
       toy: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
+      long: { type: 'boolean', default: false },
       nodes: { type: 'string' },
     },
     allowPositionals: true,
@@ -44,15 +50,15 @@ async function main(): Promise<void> {
   const names = await benchmarks()
   const name = positionals[0]
   if (name === undefined || !names.includes(name)) {
-    process.stderr.write(`usage: npm run bench -- <${names.join('|')}> [--toy | --quick] [--nodes N]\n`)
+    process.stderr.write(
+      `usage: npm run bench -- <${names.join('|')}> [--toy | --quick | --long] [--nodes N]\n`,
+    )
     process.exitCode = 2
     return
   }
   try {
-    const nodes = values.nodes === undefined ? undefined : Number(values.nodes)
-    process.stdout.write(
-      `${await runBenchmark(name, { toy: values.toy, quick: values.quick, nodes, report })}\n`,
-    )
+    const nodes = nodesAsked === undefined ? undefined : Number(nodesAsked)
+    process.stdout.write(`${await runBenchmark(name, { ...options, nodes, report })}\n`)
   } finally {
     await removeServers()
   }

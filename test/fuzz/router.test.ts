@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Row } from '../../src/base/json.ts'
 import { Router } from '../../src/proxy/router.ts'
 import { parseTarget } from '../../src/proxy/url.ts'
+import { fill } from '../support/projection.ts'
 import { runs } from './runs.ts'
 
 const label = fc.constantFrom('a', 'b', 'com', 'x-1')
@@ -40,7 +41,7 @@ describe('the router', () => {
     fc.assert(
       fc.property(apis, fc.array(host, { maxLength: 3 }), path, (rows, hosts, target) => {
         const router = new Router()
-        router.load(rows)
+        fill(router, rows)
         const found = router.match(hosts, target)
         expect(found && { id: found.api.id, by: found.by }).to.deep.equal(slowly(rows, hosts, target))
       }),

@@ -14,6 +14,7 @@ import { keyauthCredential } from '../../src/plugins/key-auth/credential.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
 import { openDatabase, parts } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
+import { KeptRows } from '../support/projection.ts'
 
 const limitMs = 10_000
 
@@ -49,7 +50,7 @@ describe('an audit of a node on Postgres', () => {
     link = new AgentLink({ end: ends.agent, catalog, logger: silentLogger, onLost: expect.fail })
     worker = new WorkerCatalog({
       end: ends.worker,
-      projection: { load() {}, patch() {} },
+      projection: new KeptRows(),
       clock: parts.clock,
       maxBytes: 1_000_000,
     })

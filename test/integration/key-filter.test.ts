@@ -38,7 +38,7 @@ describe('the filter of keys on Postgres', () => {
         return store.find(...query)
       },
       findMany: (...query) => store.findMany(...query),
-      scan: (entity) => store.scan(entity),
+      scan: (entity, take) => store.scan(entity, take),
       page: (...query) => store.page(...query),
     }
     catalog = new AgentCatalog({

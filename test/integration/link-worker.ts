@@ -5,6 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { Row } from '../../src/base/json.ts'
 import type { LinkEnd } from '../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../src/catalog/worker-catalog.ts'
+import { KeptRows } from '../support/projection.ts'
 import { byApi, byKey, credential, plugin, uuid } from '../unit/catalog/world.ts'
 
 export interface Report {
@@ -19,7 +20,7 @@ export interface Report {
 const { end, shared, index } = workerData as { end: LinkEnd; shared: SharedArrayBuffer; index: number }
 /** At 0, what is applied; then for each worker how often it has looked something up. */
 const progress = new Int32Array(shared)
-const apis = new Map<unknown, Row>()
+const projection = new KeptRows()
 const count = { lookups: 0, stale: 0, fromMemory: 0 }
 const seen = new Set<number>()
 
@@ -27,12 +28,7 @@ const catalog = new WorkerCatalog({
   end,
   clock: systemClock,
   maxBytes: 1_000_000,
-  projection: {
-    load: (rows) => {
-      for (const row of rows) apis.set(row.id, row)
-    },
-    patch: (_, next) => void (next && apis.set(next.id, next)),
-  },
+  projection,
 })
 
 /** Each row carries the number of the change that made it. */
@@ -61,7 +57,7 @@ for (let turn = 0; Atomics.load(progress, 0) >= 0; turn++) {
 
   const apiLeast = Atomics.load(progress, 0)
   catalog.position()
-  check(apiLeast, apis.get(uuid(1)))
+  check(apiLeast, projection.byId.get(uuid(1)))
   if (turn % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
 }
 const { absences } = catalog.counters

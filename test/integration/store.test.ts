@@ -8,7 +8,7 @@ import type { Lookup } from '../../src/entities/define.ts'
 import { plugin } from '../../src/entities/plugin.ts'
 import { PostgresEventLog } from '../../src/event-log/postgres-event-log.ts'
 import { PostgresStore } from '../../src/store/postgres-store.ts'
-import type { Written } from '../../src/store/store.ts'
+import { readAll, type Written } from '../../src/store/store.ts'
 import { openDatabase } from '../support/log.ts'
 import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -262,7 +262,39 @@ describe('the store', () => {
       const { stamp } = await addConsumer({ username: 'a' })
       const nobody = await store.find(consumer, byId, [unknownId], 'primary')
       expect(nobody).to.deep.equal({ value: [], stamp })
-      expect(await store.scan(api)).to.deep.equal({ value: [], stamp })
+      expect(await readAll(store, api)).to.deep.equal({ value: [], stamp })
+    })
+
+    it('of a whole table are of one snapshot, however many pages they come in', async () => {
+      await test.query(`insert into apis (name, request_path, upstream_url)
+        select 'api ' || n, '/' || n, 'http://up' from generate_series(1, 1000) n`)
+      const { row, stamp } = await addApi()
+      const pages: (readonly Row[])[] = []
+      const changes: Promise<unknown>[] = []
+      const read = await store.scan(api, (rows) => {
+        pages.push(rows)
+        const upstream_url = `http://changed/${pages.length}`
+        changes.push(store.update(api, { id: row.id as string }, (old) => ({ ...old, upstream_url }), null))
+        changes.push(addApi({ name: `new ${pages.length}`, request_path: `/new/${pages.length}` }))
+      })
+      await Promise.all(changes)
+      expect(read).to.deep.equal({ value: 1001, stamp })
+      expect(pages.map(({ length }) => length)).to.deep.equal([200, 200, 200, 200, 200, 1])
+      const rows = pages.flat()
+      expect(new Set(rows.map(({ id }) => id)).size).to.equal(1001)
+      expect(rows.find(({ id }) => id === row.id)).to.deep.equal(row)
+      expect((await readAll(store, api)).value).to.have.length(1007)
+    })
+
+    it('of a whole table fail as a whole, and leave no connection in use', async () => {
+      await test.query(`insert into apis (name, request_path, upstream_url)
+        select 'api ' || n, '/' || n, 'http://up' from generate_series(1, 300) n`)
+      const broken = store.scan(api, () => {
+        throw new Error('no room')
+      })
+      expect((await failure(broken)).message).to.equal('no room')
+      expect(database.pools().primary?.inUse).to.equal(0)
+      expect((await readAll(store, api)).value).to.have.length(300)
     })
 
     it('ask for unset columns by null', async () => {
@@ -295,7 +327,7 @@ describe('the store', () => {
       const read: [number, string][] = []
       const readers = Array.from({ length: 4 }, async () => {
         while (writing) {
-          const { value, stamp } = await store.scan(api)
+          const { value, stamp } = await readAll(store, api)
           expect(value).to.have.length(1)
           read.push([stamp.position, value[0]?.upstream_url as string])
         }

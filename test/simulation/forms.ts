@@ -72,11 +72,16 @@ export class SimulatedStore implements Store {
     return this.#stamped((tables) => rowsUnder(tables, entity, lookup, keys))
   }
 
-  scan(entity: Entity): Promise<Stamped<Row[]>> {
-    return this.#session.ask(({ head }) => {
+  /** Of one snapshot, in two steps: things happen in between. */
+  async scan(entity: Entity, take: (rows: readonly Row[]) => void): Promise<Stamped<number>> {
+    const { rows, stamp } = await this.#session.ask(({ head }) => {
       this.#session.watcher.read(entity.name, head)
-      return { value: rowsOf(head.tables, entity.name), stamp: stampOf(head) }
+      return { rows: rowsOf(head.tables, entity.name), stamp: stampOf(head) }
     })
+    const half = Math.ceil(rows.length / 2)
+    take(rows.slice(0, half))
+    take(await this.#session.ask(() => rows.slice(half)))
+    return { value: rows.length, stamp }
   }
 
   page(entity: Entity, { after, size }: KeyPage): Promise<Stamped<Row[]>> {

@@ -61,6 +61,9 @@ export interface SimulatedNodeOptions {
 const listenPort = 7946
 const plugins = [correlationId, ipRestriction, keyAuth]
 
+/** A worker gets them bit by bit, though no seed makes many. */
+const partRows = 1
+
 /** More than any seed makes. */
 const filterKeysMax = 10_000
 
@@ -133,6 +136,7 @@ export class SimulatedNode {
       },
       cacheBytes: settings.cacheBytes,
       filterKeysMax,
+      partRows,
       retention: { keepDays: 90, keepEvents: settings.keepEvents },
       surroundings: { clock, random, logger },
     })

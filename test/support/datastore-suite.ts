@@ -10,6 +10,7 @@ import { continues } from '../../src/event-log/digest.ts'
 import { type LogEvent, parseChange, transactionsOf } from '../../src/event-log/event.ts'
 import type { AgentDatastore } from '../../src/node/agent-datastore.ts'
 import { keyauthCredential as credential } from '../../src/plugins/key-auth/credential.ts'
+import { readAll } from '../../src/store/store.ts'
 
 export interface DatastoreWorld {
   /** A process's way to it. */
@@ -116,7 +117,7 @@ export function datastoreSuite(form: string, makeWorld: () => Promise<DatastoreW
       expect(found).to.deep.equal({ value: [made], stamp: later })
       const absent = await done(other.store.find(credential, byKey, ['none'], 'primary'))
       expect(absent).to.deep.equal({ value: [], stamp: later })
-      expect(await done(other.store.scan(consumer))).to.deep.equal({ value: [row], stamp: later })
+      expect(await done(readAll(other.store, consumer))).to.deep.equal({ value: [row], stamp: later })
       const many = await done(other.store.findMany(credential, byKey, [['k'], ['none']]))
       expect(many).to.deep.equal({ value: [made], stamp: later })
       expect(later.position).to.equal(stamp.position + 1)
@@ -153,7 +154,7 @@ export function datastoreSuite(form: string, makeWorld: () => Promise<DatastoreW
       expect(made).to.deep.include({ operation: 'create' })
       expect(made?.row).to.include({ consumer_id: row.id })
       expect(made?.row.id).to.not.equal(old.id)
-      expect((await done(other.store.scan(credential))).value).to.deep.equal([made?.row])
+      expect((await done(readAll(other.store, credential))).value).to.deep.equal([made?.row])
       const last = transactionsOf(await written()).at(-1) as LogEvent[]
       expect(last.map(parseChange).map(({ operation, actor }) => `${operation} by ${actor}`)).to.deep.equal([
         'delete by somebody',
@@ -168,7 +169,9 @@ export function datastoreSuite(form: string, makeWorld: () => Promise<DatastoreW
       const nobody = { consumer_id: '00000000-0000-4000-8000-000000000000', key: 'new' }
       const exchange = one.store.exchange(credential, { key: 'old' }, credential, () => nobody, null)
       expect(await thrown(exchange)).to.equal('does-not-exist')
-      expect((await done(other.store.scan(credential))).value.map(({ key }) => key)).to.deep.equal(['old'])
+      expect((await done(readAll(other.store, credential))).value.map(({ key }) => key)).to.deep.equal([
+        'old',
+      ])
     })
 
     it('refuses what its constraints forbid, and makes no event of it', async () => {

@@ -7,6 +7,7 @@ import type { AgentCatalog } from '../../../src/catalog/agent-catalog.ts'
 import { AgentLink, openLink } from '../../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../../src/catalog/worker-catalog.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
+import { KeptRows } from '../../support/projection.ts'
 import {
   api,
   byApi,
@@ -68,7 +69,7 @@ describe('an audit', () => {
   function connect(catalog: AgentCatalog) {
     const { agent: end, worker: otherEnd } = openLink()
     const link = new AgentLink({ end, catalog, logger: silentLogger, onLost: expect.fail })
-    const projection = { load() {}, patch() {} }
+    const projection = new KeptRows()
     const worker = new WorkerCatalog({ end: otherEnd, projection, clock: systemClock, maxBytes: 1_000_000 })
     open.push(link, worker)
     return { link, worker, end }

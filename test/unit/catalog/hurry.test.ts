@@ -9,9 +9,9 @@ import { WorkerCatalog } from '../../../src/catalog/worker-catalog.ts'
 import { Follower } from '../../../src/event-log/follower.ts'
 import { MemoryLog } from '../../support/log.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
+import { KeptRows } from '../../support/projection.ts'
 import { api, entities, settle } from './world.ts'
 
-const nobody = { load() {}, patch() {} }
 const patient = new AbortController().signal
 
 /** Above every position, and no two alike. */
@@ -33,7 +33,7 @@ describe('a log that is hurried along', () => {
         find: () => expect.fail(),
         findMany: () => expect.fail(),
         page: () => expect.fail(),
-        scan: async () => ({ value: [], stamp: await log.head() }),
+        scan: async () => ({ value: 0, stamp: await log.head() }),
       },
       progress: {
         reach: (position) => follower.reach(position, 5000),
@@ -56,7 +56,7 @@ describe('a log that is hurried along', () => {
     const workers = Array.from({ length: workerCount }, () => {
       const { agent, worker: end } = openLink()
       const link = new AgentLink({ end: agent, catalog, logger: silentLogger, onLost: expect.fail })
-      const worker = new WorkerCatalog({ end, projection: nobody, clock, maxBytes: 1_000_000 })
+      const worker = new WorkerCatalog({ end, projection: new KeptRows(), clock, maxBytes: 1_000_000 })
       open.push(link, worker)
       return worker
     })

@@ -8,6 +8,7 @@ import { AgentLink, openLink } from '../../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../../src/catalog/worker-catalog.ts'
 import { commonFields, defineEntity } from '../../../src/entities/define.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
+import { KeptRows } from '../../support/projection.ts'
 import {
   byKey,
   create,
@@ -34,7 +35,7 @@ describe('the filter of keys', () => {
     const link = new AgentLink({ end: ends.agent, catalog, logger: silentLogger, onLost: expect.fail })
     const worker = new WorkerCatalog({
       end: ends.worker,
-      projection: { load() {}, patch() {} },
+      projection: new KeptRows(),
       clock: systemClock,
       maxBytes: 1_000_000,
     })

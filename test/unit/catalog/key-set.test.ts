@@ -54,6 +54,20 @@ describe('a set of keys', () => {
     for (let n = 0; n < 500; n++) expect(set.has(`stays ${n}`)).to.equal(true)
   })
 
+  it('is copied bit by bit while keys are added, and right all the time', () => {
+    const set = KeySet.make(secret)
+    for (let n = 1, moves = 0; moves < 6; n++) {
+      const { buffer } = set
+      set.add(`key ${n}`)
+      if (n > 1) expect(set.has(`key ${n - 1}`)).to.equal(true)
+      if (set.buffer === buffer) continue
+      moves++
+      // It began when it was 78 % full.
+      expect((n * 8) / buffer.byteLength).to.be.within(0.83, 0.86)
+      for (let k = 1; k <= n; k++) expect(set.has(`key ${k}`), `key ${k} of ${n}`).to.equal(true)
+    }
+  })
+
   it('leaves what others look into as it was when it is copied to other memory', () => {
     const set = KeySet.make(secret)
     set.add('a')

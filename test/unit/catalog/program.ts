@@ -3,12 +3,12 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { systemClock } from '../../../src/base/clock.ts'
 import { codeOf, TroopError } from '../../../src/base/errors.ts'
-import type { Row } from '../../../src/base/json.ts'
 import { type Logger, silentLogger } from '../../../src/base/logger.ts'
 import type { AuditReport } from '../../../src/catalog/audit.ts'
 import { AgentLink, type LinkEnd, openLink, type ToWorker } from '../../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../../src/catalog/worker-catalog.ts'
 import type { Entity, Lookup } from '../../../src/entities/define.ts'
+import { KeptRows } from '../../support/projection.ts'
 import {
   api,
   byApi,
@@ -77,7 +77,7 @@ interface RunningWorker {
   /** The agent's. */
   readonly end: LinkEnd
   /** What its router holds. */
-  readonly apis: Map<unknown, Row>
+  readonly projection: KeptRows
 }
 
 /** Runs one program against the real agent, links and two workers, checking every lookup as it is answered. */
@@ -117,15 +117,7 @@ export class Run {
         logger: silentLogger,
         onLost: (reason) => this.faults.push(reason),
       })
-      const apis = new Map<unknown, Row>()
-      const projection = {
-        load(rows: readonly Row[]) {
-          apis.clear()
-          for (const row of rows) apis.set(row.id, row)
-        },
-        patch: (old: Row | null, next: Row | null) =>
-          void (next ? apis.set(next.id, next) : apis.delete(old?.id)),
-      }
+      const projection = new KeptRows()
       // Small enough for evictions in a worker that the agent knows nothing of.
       const worker = new WorkerCatalog({
         end: ends.worker,
@@ -134,7 +126,7 @@ export class Run {
         maxBytes: evicting && n === 1 ? 6_000 : 1_000_000,
       })
       await worker.ready
-      this.workers.push({ worker, link, end: ends.agent, apis })
+      this.workers.push({ worker, link, end: ends.agent, projection })
     }
     this.world.datastore.answers = undefined
   }
@@ -184,9 +176,9 @@ export class Run {
     }
     await Promise.all([...this.lookups, ...this.audits])
     const { position } = datastore.head
-    for (const { worker, apis } of this.workers) {
+    for (const { worker, projection } of this.workers) {
       expect(worker.position()).to.equal(position)
-      expect([...apis.values()]).to.have.deep.members([...datastore.rowsAt(position, api)])
+      expect([...projection.byId.values()]).to.have.deep.members([...datastore.rowsAt(position, api)])
       // What is still in memory first, and then what has to be asked for.
       for (const target of allTargets) {
         const truth = datastore.truthAt(position, target.entity, target.lookup, target.values)

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Changes } from '../../../src/catalog/agent-catalog.ts'
+import type { Changes } from '../../../src/catalog/audience.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 import { api, byKey, create, credential, makeWorld, remove, rowOf, settle } from './world.ts'
 
@@ -111,14 +111,14 @@ describe('a catalog that proves what it holds anew', () => {
     const scan = datastore.scan.bind(datastore)
     const [asked, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     // The load's question comes late to the datastore, and the answer to the other one late from there.
-    datastore.scan = async (entity) => {
-      datastore.scan = async (entity) => {
-        const found = await scan(entity)
+    datastore.scan = async (entity, take) => {
+      datastore.scan = async (entity, take) => {
+        const found = await scan(entity, take)
         await told.promise
         return found
       }
       await asked.promise
-      return scan(entity)
+      return scan(entity, take)
     }
     const loading = follower.load('other-history')
     await settle()
@@ -139,10 +139,8 @@ describe('a catalog that proves what it holds anew', () => {
     const { catalog, datastore, changes } = await loaded()
     // As a fault would leave it: changed without an event.
     const scan = datastore.scan.bind(datastore)
-    datastore.scan = async (entity) => {
-      const { value, stamp } = await scan(entity)
-      return { value: value.map((row) => (row.name === 'a' ? { ...row, name: 'mended' } : row)), stamp }
-    }
+    datastore.scan = (entity, take) =>
+      scan(entity, (rows) => take(rows.map((row) => (row.name === 'a' ? { ...row, name: 'mended' } : row))))
     catalog.proveAnew()
     await settle()
     await settle()

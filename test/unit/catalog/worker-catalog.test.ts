@@ -3,9 +3,9 @@ import { type Clock, systemClock } from '../../../src/base/clock.ts'
 import { codeOf, TroopError } from '../../../src/base/errors.ts'
 import type { Row } from '../../../src/base/json.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
-import type { Projection } from '../../../src/catalog/catalog.ts'
 import { AgentLink, openLink } from '../../../src/catalog/link.ts'
 import { WorkerCatalog } from '../../../src/catalog/worker-catalog.ts'
+import { KeptRows } from '../../support/projection.ts'
 import {
   api,
   byApi,
@@ -28,21 +28,6 @@ const apiRow = (n: number): Row => rowOf(n, { name: `api ${n}` })
 const plug = (n: number, name: string, apiId = uuid(1)): Row =>
   rowOf(n, { name, api_id: apiId, consumer_id: null })
 
-/** A router without routing: the rows, and what it was told of each change. */
-class Rows implements Projection {
-  readonly byId = new Map<unknown, Row>()
-  readonly told: [Row | null, Row | null][] = []
-  load(rows: readonly Row[]) {
-    this.byId.clear()
-    for (const row of rows) this.byId.set(row.id, row)
-  }
-  patch(old: Row | null, next: Row | null) {
-    this.told.push([old, next])
-    if (next) this.byId.set(next.id, next)
-    else this.byId.delete(old?.id)
-  }
-}
-
 function connect(world: World, clock: Clock = systemClock) {
   const ends = openLink()
   const lost: string[] = []
@@ -52,7 +37,7 @@ function connect(world: World, clock: Clock = systemClock) {
     logger: silentLogger,
     onLost: (reason) => lost.push(reason),
   })
-  const router = new Rows()
+  const router = new KeptRows()
   const worker = new WorkerCatalog({ end: ends.worker, projection: router, clock, maxBytes: 1_000_000 })
   const findKey = (key: string) => worker.view().one(credential, byKey, key)
   const findPlugins = (id = uuid(1)) => worker.view().many(plugin, byApi, id, null)

@@ -147,10 +147,13 @@ export class Datastore implements StampedReader {
     return this.#ask('primary', keys.map((values) => cacheKey(lookup, values)).join(), read)
   }
 
-  async scan(entity: Entity): Promise<Stamped<readonly Row[]>> {
+  /** Hands out one row at a time. */
+  async scan(entity: Entity, take: (rows: readonly Row[]) => void): Promise<Stamped<number>> {
     await settle()
     if (this.scanFails) throw this.scanFails
-    return { value: structuredClone(this.rowsAt(this.head.position, entity)), stamp: this.head }
+    const rows = structuredClone(this.rowsAt(this.head.position, entity))
+    for (const row of rows) take([row])
+    return { value: rows.length, stamp: this.head }
   }
 
   page(entity: Entity, { columns, after, size }: KeyPage): Promise<Stamped<readonly Row[]>> {
@@ -280,6 +283,7 @@ export function makeWorld({
   logger = silentLogger,
   filterKeysMax = 0,
   pageRows = 2,
+  partRows = 2,
 } = {}): World {
   const datastore = new Datastore()
   const follower = new Follower(datastore)
@@ -294,6 +298,7 @@ export function makeWorld({
     filter: filterKeysMax ? { keysMax: filterKeysMax, pageRows, random: systemRandom } : undefined,
     maxBytes,
     lookupMs,
+    partRows,
   })
   follower.catalog = catalog
   return { datastore, follower, catalog }

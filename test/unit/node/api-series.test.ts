@@ -23,7 +23,7 @@ class Counting {
   seed(...rows: Row[]): void {
     this.rows.clear()
     for (const row of rows) this.rows.set(String(row.id), row)
-    this.series.seed({ position: 1, rows })
+    this.series.seed()
   }
 
   patch(id: string, row: Row | null): void {

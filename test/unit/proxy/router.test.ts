@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { Row } from '../../../src/base/json.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
 import { hostsOf, Router } from '../../../src/proxy/router.ts'
+import { fill } from '../../support/projection.ts'
 
 let ids = 0
 function api(request_host: string | null, request_path: string | null = null, created_at = 1000): Row {
@@ -18,7 +19,7 @@ function api(request_host: string | null, request_path: string | null = null, cr
 
 function routerOf(...rows: Row[]): Router {
   const router = new Router()
-  router.load(rows)
+  fill(router, rows)
   return router
 }
 
@@ -141,12 +142,26 @@ describe('router', () => {
     const [a, b] = [api('a.com'), api('b.com')]
     const router = routerOf(a, b)
     const { revision } = router
-    router.load([{ ...a }, { ...b }])
+    fill(router, [{ ...a }, { ...b }])
     expect(router.revision).equal(revision)
     expect(router.match(['a.com'], '/')?.api).equal(a)
-    router.load([{ ...a }])
+    fill(router, [{ ...a }])
     expect(router.revision).not.equal(revision)
     expect(router.match(['b.com'], '/')).equal(null)
+  })
+
+  it('what is made to replace all shows only when it is finished, and patches before that leave it alone', () => {
+    const [a, b] = [api('a.com'), api('b.com')]
+    const router = routerOf(a)
+    const replacement = router.begin()
+    replacement.add(b)
+    router.patch(null, api('c.com'))
+    expect(router.match(['b.com'], '/')).equal(null)
+    expect(router.match(['a.com'], '/')?.api).equal(a)
+    replacement.finish()
+    expect(router.match(['b.com'], '/')?.api).equal(b)
+    expect(router.match(['a.com'], '/')).equal(null)
+    expect(router.match(['c.com'], '/')).equal(null)
   })
 
   it('any sequence of patches ends in what a load of the same rows gives', () => {
