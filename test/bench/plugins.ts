@@ -16,11 +16,11 @@ import { answering } from './proxy/answering.ts'
 import { Cores } from './proxy/cores.ts'
 import { loadOn } from './proxy/load.ts'
 
-/** Every so many plugins the plain request is measured anew. */
-const plainEvery = 3
-
 /** Before that many requests much of a plugin runs as it was read, uncompiled: on a busy machine that is most of a minute. */
 const warmUpRequests = 20_000
+
+/** Of one turn: many short ones tell more than a few long ones, since a slow moment hits fewer of them. */
+const seconds = 1
 
 const plain: Setup = { name: 'plain' }
 
@@ -31,7 +31,8 @@ interface Turn {
   readonly ratio: number
 }
 
-export async function bench({ toy, quick = false, report = () => {} }: BenchOptions): Promise<string> {
+export async function bench(options: BenchOptions): Promise<string> {
+  const { toy, quick = false, report = () => {} } = options
   const nginx = findProgram('nginx')
   if (nginx === undefined || findProgram('wrk') === undefined)
     return 'needs nginx and wrk: nothing was measured'
@@ -53,27 +54,29 @@ export async function bench({ toy, quick = false, report = () => {} }: BenchOpti
 
   const logPath = join(node.dir, 'requests.log')
   const surroundings = { upstreamUrl: upstream.url, receivers, slapd: slapd || undefined, logPath }
-  const all = [plain, ...setups(surroundings)]
+  const known = setups(surroundings)
+  const measured = known.filter(({ name, plugin = name }) =>
+    toy ? name === 'key-auth' : (options.only ?? [plugin]).includes(plugin),
+  )
+  const all = [
+    plain,
+    ...known.filter((setup) => measured.some((one) => one === setup || one.above === setup.name)),
+  ]
   await configure(node, all, upstream.url)
-  const measured = toy ? all.filter(({ name }) => name === 'plain' || name === 'key-auth') : all
-  const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 4]
-  const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
+  const rounds = toy ? 1 : quick ? 5 : 15
+  const turns = new Map<Setup, Turn[]>([plain, ...measured].map((setup) => [setup, []]))
   const loadOf = async (setup: Setup) => {
     const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
     return loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)
   }
-  for (const setup of toy ? [] : measured) {
+  for (const setup of toy ? [] : all) {
     for (let requests = 0; requests < warmUpRequests; )
       requests += (await loadOf(setup)).requestsPerS * seconds
   }
   for (let round = 0; round < rounds; round++) {
-    let base = Number.NaN
-    const others = measured.filter((setup) => setup !== plain)
-    for (const [i, setup] of others.entries()) {
-      if (i % plainEvery === 0) {
-        base = (await loadOf(plain)).cpuUs
-        turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
-      }
+    for (const setup of measured) {
+      const base = (await loadOf(plain)).cpuUs
+      turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
       const below = setup.above === undefined ? base : (await loadOf(named(all, setup.above))).cpuUs
       const { cpuUs } = await loadOf(setup)
       const turn = { cpuUs, addedUs: cpuUs - below, ratio: 1 + (cpuUs - below) / base }
