@@ -81,6 +81,13 @@ describe('jwt', () => {
     expect(upstream.requests).equal(0)
   })
 
+  it('with a blank within it is none', async () => {
+    const [start, end] = [craft(good, { iss: 'bobs' }).slice(0, -3), craft(good, { iss: 'bobs' }).slice(-3)]
+    expect((await send(start + end)).status).equal(200)
+    for (const blank of [' ', '\t', '\xa0'])
+      expect(told(await send(start + blank + end)), blank).deep.equal(refused(401, 'Unauthorized'))
+  })
+
   it('without the claim that names the key is 401 [contract 241]', async () => {
     for (const claims of [{}, { iss: null }, { iss: 5 }, { iss: ['bobs'] }]) {
       const answered = await send(craft(good, claims as JsonObject))
