@@ -1,5 +1,5 @@
-// Runs one benchmark: `npm run bench -- <name> [--toy | --quick | --long] [--nodes 3]`. Each lies beside this file under its name, its parts in a
-// folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
+// Runs one benchmark: `npm run bench -- <name> [--toy | --quick | --long] [--nodes 3] [--only cost]`. Each lies beside this
+// file under its name, its parts in a folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { removeServers } from '../support/postgres.ts'
@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly long?: boolean | undefined
   /** Of how many nodes, where a benchmark takes several sizes; default: all of them. */
   readonly nodes?: number | undefined
+  /** Which parts, where a benchmark has several; default: all of them. */
+  readonly only?: readonly string[] | undefined
   /** Told what is measured as soon as it is, where that takes long. */
   readonly report?: (line: string) => void
 }
@@ -35,15 +37,13 @@ export async function runBenchmark(name: string, options: BenchOptions): Promise
 
 async function main(): Promise<void> {
   const report = (line: string) => process.stderr.write(`${line}\n`)
-  const {
-    values: { nodes: nodesAsked, ...options },
-    positionals,
-  } = parseArgs({
+  const { values, positionals } = parseArgs({
     options: {
       toy: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
       nodes: { type: 'string' },
+      only: { type: 'string' },
     },
     allowPositionals: true,
   })
@@ -51,14 +51,15 @@ async function main(): Promise<void> {
   const name = positionals[0]
   if (name === undefined || !names.includes(name)) {
     process.stderr.write(
-      `usage: npm run bench -- <${names.join('|')}> [--toy | --quick | --long] [--nodes N]\n`,
+      `usage: npm run bench -- <${names.join('|')}> [--toy | --quick | --long] [--nodes N] [--only PART,…]\n`,
     )
     process.exitCode = 2
     return
   }
   try {
-    const nodes = nodesAsked === undefined ? undefined : Number(nodesAsked)
-    process.stdout.write(`${await runBenchmark(name, { ...options, nodes, report })}\n`)
+    const nodes = values.nodes === undefined ? undefined : Number(values.nodes)
+    const only = values.only?.split(',')
+    process.stdout.write(`${await runBenchmark(name, { ...values, nodes, only, report })}\n`)
   } finally {
     await removeServers()
   }

@@ -16,22 +16,23 @@ import { answering } from './proxy/answering.ts'
 import { Cores } from './proxy/cores.ts'
 import { loadOn } from './proxy/load.ts'
 
-/** Every so many plugins the plain request is measured anew. */
-const plainEvery = 3
-
 /** Before that many requests much of a plugin runs as it was read, uncompiled: on a busy machine that is most of a minute. */
 const warmUpRequests = 20_000
 
+/** Of one turn: many short ones tell more than a few long ones, since a slow moment hits fewer of them. */
+const seconds = 1
+
 const plain: Setup = { name: 'plain' }
 
-/** Of one round: its processor time, and how many times that of the plain request before it. */
+/** Of one round, its processor time, that of the plain request just before, and of what the plugin comes on top of. */
 interface Turn {
   readonly cpuUs: number
-  readonly addedUs: number
-  readonly ratio: number
+  readonly baseUs: number
+  readonly belowUs: number
 }
 
-export async function bench({ toy, quick = false, report = () => {} }: BenchOptions): Promise<string> {
+export async function bench(options: BenchOptions): Promise<string> {
+  const { toy, quick = false, report = () => {} } = options
   const nginx = findProgram('nginx')
   if (nginx === undefined || findProgram('wrk') === undefined)
     return 'needs nginx and wrk: nothing was measured'
@@ -53,51 +54,55 @@ export async function bench({ toy, quick = false, report = () => {} }: BenchOpti
 
   const logPath = join(node.dir, 'requests.log')
   const surroundings = { upstreamUrl: upstream.url, receivers, slapd: slapd || undefined, logPath }
-  const all = [plain, ...setups(surroundings)]
+  const known = setups(surroundings)
+  const measured = known.filter(({ name, plugin = name }) =>
+    toy ? name === 'key-auth' : (options.only ?? [plugin]).includes(plugin),
+  )
+  const all = [
+    plain,
+    ...known.filter((setup) => measured.some((one) => one === setup || one.above === setup.name)),
+  ]
   await configure(node, all, upstream.url)
-  const measured = toy ? all.filter(({ name }) => name === 'plain' || name === 'key-auth') : all
-  const [rounds, seconds] = toy ? [1, 1] : quick ? [3, 2] : [7, 4]
-  const turns = new Map<Setup, Turn[]>(measured.map((setup) => [setup, []]))
+  const rounds = toy ? 1 : quick ? 5 : 11
+  const turns = new Map<Setup, Turn[]>([plain, ...measured].map((setup) => [setup, []]))
   const loadOf = async (setup: Setup) => {
     const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
     return loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)
   }
-  for (const setup of toy ? [] : measured) {
+  for (const setup of toy ? [] : all) {
     for (let requests = 0; requests < warmUpRequests; )
       requests += (await loadOf(setup)).requestsPerS * seconds
   }
   for (let round = 0; round < rounds; round++) {
-    let base = Number.NaN
-    const others = measured.filter((setup) => setup !== plain)
-    for (const [i, setup] of others.entries()) {
-      if (i % plainEvery === 0) {
-        base = (await loadOf(plain)).cpuUs
-        turns.get(plain)?.push({ cpuUs: base, addedUs: 0, ratio: 1 })
-      }
-      const below = setup.above === undefined ? base : (await loadOf(named(all, setup.above))).cpuUs
+    for (const setup of measured) {
+      const { cpuUs: baseUs } = await loadOf(plain)
+      turns.get(plain)?.push({ cpuUs: baseUs, baseUs, belowUs: baseUs })
+      const belowUs = setup.above === undefined ? baseUs : (await loadOf(named(all, setup.above))).cpuUs
       const { cpuUs } = await loadOf(setup)
-      const turn = { cpuUs, addedUs: cpuUs - below, ratio: 1 + (cpuUs - below) / base }
-      report(`${setup.name}: ${cpuUs.toFixed(1)} µs, ${turn.addedUs.toFixed(1)} of them its own`)
-      turns.get(setup)?.push(turn)
+      report(`${setup.name}: ${cpuUs.toFixed(1)} µs, ${(cpuUs - belowUs).toFixed(1)} of them its own`)
+      turns.get(setup)?.push({ cpuUs, baseUs, belowUs })
     }
   }
   const lost = / dropped/.test(node.output) ? '\n\nlog records were dropped' : ''
   return `${cores.machine}\n\n${table([head, ...[...turns].map(rowOf)])}${lost}`
 }
 
-const head = ['plugin', 'CPU µs/request', 'added µs', '% of plain', 'least', 'most']
+const head = ['plugin', 'CPU µs/request', 'added µs', '% of plain', 'least µs', 'added µs', '% of plain']
 
-/** What it adds: the middle of all rounds, and how far they lie apart. */
+/**
+ * What it adds: the middle of all rounds, then the least of them beside the least of those without it. What else the machine does
+ * only ever adds, so that of many rounds the least are the most alike.
+ */
 function rowOf([{ name, above }, turns]: readonly [Setup, readonly Turn[]]): string[] {
-  const percent = turns.map(({ ratio }) => (ratio - 1) * 100)
-  const shares = [median(percent), Math.min(...percent), Math.max(...percent)]
-  return [
-    above === undefined ? name : `${name} (above ${above})`,
-    median(turns.map(({ cpuUs }) => cpuUs)).toFixed(1),
-    ...(name === plain.name
-      ? ['', '', '', '']
-      : [median(turns.map(({ addedUs }) => addedUs)).toFixed(1), ...shares.map((share) => share.toFixed(1))]),
+  const least = (of: keyof Turn) => Math.min(...turns.map((turn) => turn[of]))
+  const leastAdded = least('cpuUs') - least('belowUs')
+  const added = turns.map(({ cpuUs, belowUs }) => cpuUs - belowUs)
+  const shares = turns.map(({ cpuUs, belowUs, baseUs }) => (100 * (cpuUs - belowUs)) / baseUs)
+  const cells = [
+    ...[median(turns.map(({ cpuUs }) => cpuUs)), median(added), median(shares)],
+    ...[least('cpuUs'), leastAdded, (100 * leastAdded) / least('baseUs')],
   ]
+  return [above === undefined ? name : `${name} (above ${above})`, ...cells.map((cell) => cell.toFixed(1))]
 }
 
 /** One API for each setup. Resolves when each of them answers. */

@@ -5,6 +5,7 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { Unknown } from '../../src/catalog/errors.ts'
 import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 import { requireProgram } from '../support/program.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { signatureOf, signedByDate, signingHeader } from '../support/signing.ts'
@@ -221,6 +222,27 @@ describe('hmac-auth', () => {
     expect(Object.keys((request as JsonObject).headers as JsonObject))
       .include('host')
       .not.include('authorization')
+  })
+
+  it('that was good is good as long as its date is, and for what it signs', async () => {
+    const clock = new ManualClock()
+    clock.advance(Date.now())
+    await gateway.stop()
+    gateway = await new TestGateway({ pluginClock: clock }).start()
+    const api = gateway.addApi({ request_host: 'test', upstream_url: upstream.url })
+    gateway.addPlugin(api, 'hmac-auth', { clock_skew: 300 })
+    gateway.catalog.put('consumers', bob)
+    gateway.catalog.put('hmacauth_credentials', row)
+    const headers = signedByDate('bobs', 'secret')
+    for (let i = 0; i < 3; i++) expect((await send(headers)).status).equal(200)
+    const later = new Date(clock.now() + 1000).toUTCString()
+    expect(told(await send({ ...headers, date: later }))).deep.equal(refused(mismatch))
+    gateway.catalog.put('hmacauth_credentials', { ...row, secret: 'new' })
+    expect(told(await send(headers))).deep.equal(refused(mismatch))
+    gateway.catalog.put('hmacauth_credentials', row)
+    expect((await send(headers)).status).equal(200)
+    clock.advance(302_000)
+    expect(told(await send(headers))).deep.equal(refused(noDate))
   })
 
   it('counts for the very next request: renamed, another secret, deleted, the consumer gone [contract 238]', async () => {

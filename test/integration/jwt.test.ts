@@ -7,6 +7,7 @@ import { Unknown } from '../../src/catalog/errors.ts'
 import { algorithmNames } from '../../src/plugins/jwt/algorithms.ts'
 import { type Seen, Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 import { type Answered, ask } from '../support/raw-http.ts'
 import { encodedPart, signedToken } from '../support/token.ts'
 
@@ -25,17 +26,20 @@ describe('jwt', () => {
   let gateway: TestGateway
   let plugin: Row
   let bob: Row
+  let clock: ManualClock
   let now: number
 
   beforeEach(async () => {
     upstream = await new Upstream().start()
-    gateway = await new TestGateway().start()
+    clock = new ManualClock()
+    clock.advance(Date.now())
+    gateway = await new TestGateway({ pluginClock: clock }).start()
     const api = gateway.addApi({ request_host: 'test', upstream_url: upstream.url })
     const config = { uri_param_names: ['jwt'], key_claim_name: 'iss', secret_is_base64: false }
     plugin = gateway.addPlugin(api, 'jwt', config)
     bob = gateway.addConsumer('bob', 'custom-1')
     addSecret(bob, { key: 'bobs' })
-    now = Math.floor(Date.now() / 1000)
+    now = Math.floor(clock.now() / 1000)
   })
 
   afterEach(async () => {
@@ -75,6 +79,13 @@ describe('jwt', () => {
       expect(told(answered)).deep.equal(refused(401, 'Unauthorized'))
     }
     expect(upstream.requests).equal(0)
+  })
+
+  it('with a blank within it is none', async () => {
+    const [start, end] = [craft(good, { iss: 'bobs' }).slice(0, -3), craft(good, { iss: 'bobs' }).slice(-3)]
+    expect((await send(start + end)).status).equal(200)
+    for (const blank of [' ', '\t', '\xa0'])
+      expect(told(await send(start + blank + end)), blank).deep.equal(refused(401, 'Unauthorized'))
   })
 
   it('without the claim that names the key is 401 [contract 241]', async () => {
@@ -243,6 +254,22 @@ describe('jwt', () => {
     expect((await send(await sign({ iss: 'second' }))).status).equal(403)
   })
 
+  it("that was good is not by another algorithm or key, and is its new owner's", async () => {
+    const eve = gateway.addConsumer('eve')
+    const row = addSecret(bob, { key: 'keys', algorithm: 'RS256', rsa_public_key: pemOf(pairs.RS.publicKey) })
+    const token = await sign({ iss: 'keys' }, 'RS256', pairs.RS.privateKey)
+    expect(seen(await send(token)).headers['x-consumer-username']).equal('bob')
+    gateway.catalog.put('jwt_secrets', { ...row, consumer_id: eve.id as string })
+    expect(seen(await send(token)).headers['x-consumer-username']).equal('eve')
+    const other = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    gateway.catalog.put('jwt_secrets', { ...row, rsa_public_key: pemOf(other.publicKey) })
+    expect(told(await send(token))).deep.equal(refused(403, 'Invalid signature'))
+    gateway.catalog.put('jwt_secrets', { ...row, algorithm: 'RS384' })
+    expect(told(await send(token))).deep.equal(refused(403, 'Invalid algorithm'))
+    gateway.catalog.put('jwt_secrets', row)
+    expect((await send(token)).status).equal(200)
+  })
+
   it('of a consumer that is gone is 403, and says whose', async () => {
     gateway.catalog.remove('consumers', () => true)
     expect(told(await send(await sign({ iss: 'bobs' })))).deep.equal(
@@ -279,6 +306,13 @@ describe('jwt', () => {
         403,
         { nbf: 'token not valid yet' },
       ])
+    })
+
+    it('passes until it is over, however often it passed before', async () => {
+      const token = craft(good, { iss: 'bobs', exp: now + 60, nbf: now })
+      for (let i = 0; i < 3; i++) expect((await send(token)).status).equal(200)
+      clock.advance(60_000)
+      expect(told(await send(token))).deep.equal([403, { exp: 'token expired' }])
     })
 
     it('passes in its time; what is not to be checked does not matter', async () => {

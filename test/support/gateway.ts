@@ -1,4 +1,5 @@
 // A data plane in this process: real sockets at both ends, a scripted catalog in the middle, and rows for it.
+import type { Clock } from '../../src/base/clock.ts'
 import type { JsonObject, Row } from '../../src/base/json.ts'
 import type { LogFields, Logger } from '../../src/base/logger.ts'
 import type { Counters, Plugin, Writer } from '../../src/plugins/plugin.ts'
@@ -13,6 +14,8 @@ import type { Lane } from './lanes.ts'
 
 export interface TestGatewayOptions {
   readonly plugins?: readonly Plugin[]
+  /** What plugins are told the time by. Default: the system's. */
+  readonly pluginClock?: Clock
   readonly trustedIps?: readonly string[]
   /** Default 1,000. */
   readonly minPositionWaitMs?: number

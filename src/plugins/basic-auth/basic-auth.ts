@@ -56,9 +56,13 @@ function provenBy(value: string, catalog: View, passwords: Passwords) {
 /** Undefined unless both are there. The password may have colons, the name can't. */
 function parsePair(value: string): { username: string; password: string } | undefined {
   const encoded = /^basic\s*([A-Za-z0-9+/]+=*)$/i.exec(value)?.[1]
-  const bytes = Buffer.from(encoded ?? '', 'base64')
-  const [, username, password] = /^([^:]+):(.+)$/s.exec(isUtf8(bytes) ? bytes.toString() : '') ?? []
-  return username && password ? { username, password } : undefined
+  if (encoded === undefined) return undefined
+  const bytes = Buffer.from(encoded, 'base64')
+  if (!isUtf8(bytes)) return undefined
+  const text = bytes.toString()
+  const colon = text.indexOf(':')
+  if (colon < 1 || colon === text.length - 1) return undefined
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
 function invalid(): Refusal {

@@ -50,7 +50,8 @@ export class Passwords {
       return true
     }
     const stored = (credential && this.#hashOf(credential)) ?? this.#decoy
-    const question = this.#digest.of(JSON.stringify([stored, username, password]))
+    // No colon is in a hash, nor in a name: no two questions are spelled alike.
+    const question = this.#digest.of(`${stored}:${username}:${password}`)
     return this.#answers.get(question) ?? this.#asked.get(question) ?? this.#ask(question, stored, password)
   }
 

@@ -1,13 +1,13 @@
 // Lets a request pass that is signed with the secret of a consumer, soon after it was.
-import type { Clock } from '../../base/clock.ts'
 import type { Lookup } from '../../catalog/catalog.ts'
 import { hasAuthorization, shownCredential } from '../authorization.ts'
 import { identifyOwner } from '../identity.ts'
 import { andThen, definePlugin, type PluginRequest, Refusal } from '../plugin.ts'
 import { hmacauthCredential } from './credential.ts'
-import { parseHttpDate } from './http-date.ts'
+import { KnownDate } from './http-date.ts'
+import { KnownSignatures } from './known-signatures.ts'
 import { migrations } from './migrations.ts'
-import { isSigned, parseSignature } from './signature.ts'
+import { signedText } from './signature.ts'
 
 export const hmacAuth = definePlugin({
   name: 'hmac-auth',
@@ -29,18 +29,21 @@ export const hmacAuth = definePlugin({
   entities: [hmacauthCredential],
   migrations,
   open({ clock }) {
+    const signatures = new KnownSignatures()
+    const dates = new KnownDate()
     return {
       access(request, config, { catalog }) {
         if (!hasAuthorization(request)) throw new Refusal(401, 'Unauthorized')
-        const isTimely = isDated(request, Number(config.clock_skew), clock)
+        const isTimely = isDated(request, Number(config.clock_skew), clock.now(), dates)
         let why = isTimely ? unverifiable : noDate
         const found = shownCredential(request, config.hide_credentials === true, (value) => {
-          const signed = isTimely ? parseSignature(value) : undefined
+          const signed = isTimely ? signatures.read(value) : undefined
           if (!signed) return null
           return andThen(catalog.one(hmacauthCredential, byUsername, signed.username), (credential) => {
             // By a secret that is not there anybody could sign.
             if (!credential?.secret) return null
-            if (isSigned(request, signed, String(credential.secret))) return credential
+            const text = signedText(request.incoming, signed)
+            if (signatures.isRight(value, signed, text, credential)) return credential
             why = mismatch
             return null
           })
@@ -61,11 +64,11 @@ const noDate = `${unverifiable}, a valid date or x-date header is required for H
 const mismatch = 'HMAC signature does not match'
 
 /** Whether a header says a time that is near enough. It need not be signed, and the other one may say anything. */
-function isDated({ headers }: PluginRequest, skewSeconds: number, clock: Clock): boolean {
-  const now = clock.now()
-  return ['X-Date', 'Date'].some((name) => {
+function isDated({ headers }: PluginRequest, skewSeconds: number, now: number, dates: KnownDate): boolean {
+  for (const name of ['X-Date', 'Date']) {
     const [value, ...others] = headers.all(name)
-    const date = value === undefined || others.length > 0 ? undefined : parseHttpDate(value, now)
-    return date !== undefined && Math.abs(now - date) <= skewSeconds * 1000
-  })
+    const date = value === undefined || others.length > 0 ? undefined : dates.parse(value, now)
+    if (date !== undefined && Math.abs(now - date) <= skewSeconds * 1000) return true
+  }
+  return false
 }

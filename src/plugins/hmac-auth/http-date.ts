@@ -32,6 +32,27 @@ export function parseHttpDate(text: string, now: number): number | undefined {
   return isAsGiven ? date.getTime() : undefined
 }
 
+/** Reads dates, the same one once as long as no other comes: the requests of one second all say the same. */
+export class KnownDate {
+  #text: string | undefined
+  #date: number | undefined
+
+  /** As `parseHttpDate`. */
+  parse(text: string, now: number): number | undefined {
+    if (text === this.#text) return this.#date
+    const date = parseHttpDate(text, now)
+    // What any other form says depends on when it is read.
+    if (text.length === usualChars) {
+      this.#text = text
+      this.#date = date
+    }
+    return date
+  }
+}
+
+/** Of the first form, and of neither of the others. */
+const usualChars = 'Sun, 06 Nov 1994 08:49:37 GMT'.length
+
 /** By the first form that fits: nearly all are of the first. */
 function partsOf(text: string): Readonly<Record<string, string>> | undefined {
   for (const form of forms) {

@@ -27,17 +27,16 @@ export function parseSignature(value: string): Signed | undefined {
 const form =
   /[Hh]mac\s*username="(?<username>[^"]+)",\s*algorithm="[^"]+",\s*headers="(?<headers>[^"]+)",\s*signature="(?<signature>[^"]+)"/
 
-/** Whether the signature is what `secret` makes of what is signed of the request, as it was received. */
-export function isSigned(
-  { incoming }: PluginRequest,
-  { headers, signature }: Signed,
-  secret: string,
-): boolean {
-  return isMac('sha1', secret, signedText(incoming, headers), Buffer.from(signature, 'base64'))
+/** Whether the signature is what `secret` makes of `text`. */
+export function isSigned(text: string, { signature }: Signed, secret: string): boolean {
+  return isMac('sha1', secret, text, Buffer.from(signature, 'base64'))
 }
 
-/** A line for each of `names`, in order; `request-line` is that of the request, unless it has such a header. */
-function signedText(incoming: PluginRequest['incoming'], names: readonly string[]): string {
+/**
+ * What is signed of the request, as it was received: a line for each header that is named, in order. `request-line` is that
+ * of the request, unless it has such a header.
+ */
+export function signedText(incoming: PluginRequest['incoming'], { headers: names }: Signed): string {
   const { method, target, httpVersion, rawHeaders } = incoming
   const read = reader(rawHeaders, names.length)
   const line = (name: string) => {

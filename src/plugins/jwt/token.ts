@@ -3,14 +3,12 @@
 import { isUtf8 } from 'node:buffer'
 import QuickLRU from 'quick-lru'
 import { isObject, type JsonObject } from '../../base/json.ts'
-import { type Algorithm, isAlgorithm } from './algorithms.ts'
+import { type Algorithm, isAlgorithm, type Verify } from './algorithms.ts'
 
 export interface Token {
+  readonly text: string
   readonly algorithm: Algorithm
   readonly claims: JsonObject
-  /** What the signature is over. */
-  readonly signed: string
-  readonly signature: Buffer
 }
 
 /** Text that is no token, or one that nobody here can verify. */
@@ -39,12 +37,15 @@ export function parseToken(text: string, known = new KnownHeaders()): Token {
   const parts = text.split('.')
   const [header = '', claims = '', signature = ''] = parts
   if (parts.length !== 3) throw new BadToken(`${parts.length} parts instead of 3`)
-  return {
-    algorithm: known.algorithmOf(header),
-    claims: parseObject(claims, 'claims'),
-    signed: `${header}.${claims}`,
-    signature: decode(signature, 'signature'),
-  }
+  const token = { text, algorithm: known.algorithmOf(header), claims: parseObject(claims, 'claims') }
+  decode(signature, 'signature')
+  return token
+}
+
+/** Whether the signature is that of what stands before it. */
+export function isSigned({ text }: Token, verify: Verify): boolean {
+  const end = text.lastIndexOf('.')
+  return verify(text.slice(0, end), Buffer.from(text.slice(end + 1), 'base64url'))
 }
 
 function parseHeader(header: string): Algorithm {

@@ -13,7 +13,9 @@ export class Verifiers {
 
   of(credential: Row, isBase64: boolean): Verify {
     const known = isBase64 ? this.#decoded : this.#plain
-    const verify = known.get(credential) ?? makeVerifier(credential, isBase64)
+    const made = known.get(credential)
+    if (made) return made
+    const verify = makeVerifier(credential, isBase64)
     known.set(credential, verify)
     return verify
   }

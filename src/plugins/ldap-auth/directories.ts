@@ -33,6 +33,7 @@ export class Directories {
   readonly #directories = new Map<string, Directory>()
   /** By a keyed digest of all that was asked: memory holds no password, and no directory speaks for another one. */
   readonly #verified = new QuickLRU<string, Verified>({ maxSize: rememberedMax })
+  readonly #scopes = new WeakMap<JsonObject, string>()
   readonly #asked = new Map<string, Promise<Row | null>>()
   readonly #digest: KeyedDigest
   readonly #troubles: Throttle
@@ -52,13 +53,11 @@ export class Directories {
    * @throws {Refusal} 503 when that can't be told, or too many wait to be told
    */
   find(config: JsonObject, username: string, password: string): Row | null | Promise<Row | null> {
-    const place = placeOf(config)
-    const dn = nameWithin(String(config.base_dn), String(config.attribute), username)
-    const question = this.#digest.of(JSON.stringify({ ...place, dn, password }))
+    const question = this.#digest.of(`${this.#scopeOf(config)} ${username.length} ${username}${password}`)
     const known = this.#verified.get(question)
     if (known && ageMs(this.#host.clock, known.since) < Number(config.cache_ttl) * 1000)
       return known.credential
-    return this.#asked.get(question) ?? this.#ask(question, { config, place, dn, username, password })
+    return this.#asked.get(question) ?? this.#ask(question, { config, username, password })
   }
 
   stop(): void {
@@ -67,7 +66,9 @@ export class Directories {
   }
 
   #ask(question: string, about: Question): Promise<Row | null> {
-    const { config, place, dn, username, password } = about
+    const { config, username, password } = about
+    const place = placeOf(config)
+    const dn = nameWithin(String(config.base_dn), String(config.attribute), username)
     const directory = this.#directoryAt(place, config)
     if (directory.isCrowded) throw comeAgain('Too many passwords are being checked')
     // Before it is asked: what it says may be old already when it arrives, and never is younger than this.
@@ -90,6 +91,15 @@ export class Directories {
       .finally(() => this.#asked.delete(question))
     this.#asked.set(question, asked)
     return asked
+  }
+
+  /** Where a configuration looks for names, spelled once for each. */
+  #scopeOf(config: JsonObject): string {
+    const known = this.#scopes.get(config)
+    if (known !== undefined) return known
+    const scope = JSON.stringify([placeOf(config), config.base_dn, config.attribute])
+    this.#scopes.set(config, scope)
+    return scope
   }
 
   #directoryAt(place: Place, config: JsonObject): Directory {
@@ -130,8 +140,6 @@ export class Directories {
 
 interface Question {
   readonly config: JsonObject
-  readonly place: Place
-  readonly dn: string
   readonly username: string
   readonly password: string
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { parseHttpDate } from '../../../src/plugins/hmac-auth/http-date.ts'
+import { KnownDate, parseHttpDate } from '../../../src/plugins/hmac-auth/http-date.ts'
 
 describe('a date of HTTP', () => {
   const now = Date.UTC(2026, 10, 26)
@@ -43,5 +43,19 @@ describe('a date of HTTP', () => {
       'Sun, 06 Nov 1994 08:49:37 GMT x',
     ])
       expect(parseHttpDate(text, now), text).equal(undefined)
+  })
+
+  it('that came before is read as it was, unless it depends on when it is read', () => {
+    const known = new KnownDate()
+    for (const text of [
+      'Sun, 06 Nov 1994 08:49:37 GMT',
+      'Sun, 06 Nov 1994 08:49:38 GMT',
+      'Sun, 36 Nov 1994 08:49:38 GMT',
+    ])
+      for (let i = 0; i < 2; i++) expect(known.parse(text, now), text).equal(parseHttpDate(text, now))
+    const short = 'Sunday, 06-Nov-77 08:49:37 GMT'
+    for (const at of [now, Date.UTC(2027, 1, 1)])
+      expect(known.parse(short, at)).equal(parseHttpDate(short, at))
+    expect(parseHttpDate(short, now)).not.equal(parseHttpDate(short, Date.UTC(2027, 1, 1)))
   })
 })
