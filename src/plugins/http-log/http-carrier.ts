@@ -1,22 +1,16 @@
 // Records to an HTTP server, each as the body of one request, over connections that are kept and reused.
-import { once } from 'node:events'
-import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
-import { type Clock, type Timer, within } from '../../base/clock.ts'
+import http, { type ClientRequest } from 'node:http'
+import https from 'node:https'
+import { isIP } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
 import type { ConnectionTimes } from '../receivers.ts'
 import { type Carrier, NotSent } from '../record-queue.ts'
-import { ConnectionClosed, HttpConnection } from './http-connection.ts'
 
 export interface HttpCarrierOptions extends ConnectionTimes {
   readonly endpoint: URL
   readonly method: string
   readonly clock: Clock
-}
-
-interface Idle {
-  readonly connection: HttpConnection
-  readonly end: Timer
 }
 
 export class HttpCarrier implements Carrier {
@@ -26,116 +20,93 @@ export class HttpCarrier implements Carrier {
   readonly recordsAtOnce = 1
   readonly charsAtOnce = 0
   readonly #options: HttpCarrierOptions
-  /** What comes before the length of a record, and between that and the record. */
-  readonly #head: string
-  readonly #headEnd: string
-  readonly #open = new Set<{ close(error: Error): void }>()
-  /** The one used last at the end: it is the least likely to have been closed. */
-  readonly #idle: Idle[] = []
+  readonly #agent: http.Agent
+  readonly #requests = new Set<ClientRequest>()
   #closed = false
 
   constructor(options: HttpCarrierOptions) {
-    const { endpoint, method, keepaliveMs } = options
+    const { endpoint, keepaliveMs } = options
     // Some endpoints have a token in their path, which is nothing for the node's log.
     this.receiver = endpoint.origin
     this.#options = options
-    const fields = `Host: ${endpoint.hostname}\r\nContent-Type: application/json\r\nContent-Length: `
-    this.#head = `${method} ${endpoint.pathname} HTTP/1.1\r\n${fields}`
-    this.#headEnd = `\r\nConnection: ${keepaliveMs > 0 ? 'keep-alive' : 'close'}\r\n\r\n`
+    const { Agent } = isEncrypted(endpoint) ? https : http
+    this.#agent = new Agent({ keepAlive: keepaliveMs > 0, timeout: keepaliveMs, scheduling: 'lifo' })
   }
 
   async carry([record = '']: readonly string[]): Promise<void> {
-    const request = this.#head + Buffer.byteLength(record) + this.#headEnd + record
-    const kept = this.#takeIdle()
-    if (!kept) return this.#send(await this.#connect(), request)
+    const body = Buffer.from(record)
+    const first = this.#open(body.length, this.#agent)
     try {
-      await this.#send(kept, request)
+      await this.#send(first, body)
     } catch (error) {
       // A receiver may close an idle connection in the moment in which it is used again; hardly ever has it read from it.
-      const code = codeOf(error)
-      const isGone = error instanceof ConnectionClosed || code === 'ECONNRESET' || code === 'EPIPE'
-      if (!isGone || this.#closed) throw error
-      await this.#send(await this.#connect(), request)
+      const closed = codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE'
+      if (!closed || !first.reusedSocket || this.#closed) throw error
+      await this.#send(this.#open(body.length, false), body)
     }
   }
 
   close(): void {
     this.#closed = true
-    for (const { end } of this.#idle) end.cancel()
-    for (const one of this.#open) one.close(new Error('it was given up'))
+    for (const request of this.#requests) request.destroy()
+    this.#agent.destroy()
   }
 
-  /** What the answer says is not looked at. */
-  async #send(connection: HttpConnection, request: string): Promise<void> {
+  /** Resolves when the answer is through, or as much of it as comes in time; what it says is not looked at. */
+  async #send(request: ClientRequest, body: Buffer): Promise<void> {
     const { clock, timeoutMs } = this.#options
-    const late = clock.after(timeoutMs, () => connection.close(new Error(`no answer within ${timeoutMs} ms`)))
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    let [isReached, isAnswered] = [false, false]
+    request.on('socket', (socket) => {
+      const reached = () => {
+        isReached = true
+      }
+      if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', reached)
+      else reached()
+    })
+    request.on('response', (response) => {
+      isAnswered = true
+      response.on('error', () => {})
+      response.resume()
+    })
+    request.on('error', (error) => isAnswered || reject(isReached ? error : new NotSent(error)))
+    request.on('close', () => (isAnswered ? resolve() : reject(new Error('the connection was closed'))))
+    const late = clock.after(timeoutMs, () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)))
+    this.#requests.add(request)
+    request.end(body)
     try {
-      await connection.send(request)
+      await promise
     } finally {
       late.cancel()
-      this.#keep(connection)
+      this.#requests.delete(request)
     }
   }
 
-  #keep(connection: HttpConnection): void {
-    const { clock, keepaliveMs } = this.#options
-    if (connection.isOpen && keepaliveMs > 0 && !this.#closed) {
-      const end = clock.after(keepaliveMs, () => this.#drop(connection))
-      this.#idle.push({ connection, end })
-    } else this.#drop(connection)
-  }
-
-  #takeIdle(): HttpConnection | undefined {
-    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
-      idle.end.cancel()
-      if (idle.connection.isOpen) return idle.connection
-      this.#open.delete(idle.connection)
-    }
-    return undefined
-  }
-
-  #drop(connection: HttpConnection): void {
-    connection.close(new Error('it was idle'))
-    this.#open.delete(connection)
-    const at = this.#idle.findIndex((idle) => idle.connection === connection)
-    if (at >= 0) this.#idle.splice(at, 1)
-  }
-
-  /** @throws {NotSent} when the receiver is not reached in time */
-  async #connect(): Promise<HttpConnection> {
+  /** @param agent  false for a connection of its own */
+  #open(length: number, agent: http.Agent | false): ClientRequest {
     if (this.#closed) throw new NotSent(new Error('nothing is sent any more'))
-    const { endpoint, clock, timeoutMs } = this.#options
-    const isEncrypted = endpoint.protocol === 'https:'
-    const socket = isEncrypted ? openTls(endpoint) : openPlain(endpoint)
-    const opening = { close: (error: Error) => void socket.destroy(error) }
-    this.#open.add(opening)
-    try {
-      const late = () => new Error(`no connection within ${timeoutMs} ms`)
-      await within(clock, timeoutMs, once(socket, isEncrypted ? 'secureConnect' : 'connect'), late)
-    } catch (error) {
-      socket.on('error', () => {}).destroy()
-      throw new NotSent(error)
-    } finally {
-      this.#open.delete(opening)
-    }
-    const connection = new HttpConnection(socket)
-    this.#open.add(connection)
-    return connection
+    const { endpoint, method } = this.#options
+    const host = endpoint.hostname.replace(/^\[|\]$/g, '')
+    const headers = [
+      'Host',
+      endpoint.hostname,
+      'Content-Type',
+      'application/json',
+      'Content-Length',
+      String(length),
+    ]
+    const options = { host, method, path: endpoint.pathname, headers, setHost: false, agent }
+    if (!isEncrypted(endpoint)) return http.request({ ...options, port: endpoint.port || 80 })
+    return https.request({
+      ...options,
+      port: endpoint.port || 443,
+      // As in 0.8: receivers of logs tend to have certificates that they made for themselves.
+      rejectUnauthorized: false,
+      servername: isIP(host) === 0 ? host : '',
+    })
   }
 }
 
-function openPlain(endpoint: URL): Socket {
-  return connect({ host: hostOf(endpoint), port: Number(endpoint.port || 80), noDelay: true })
-}
-
-function openTls(endpoint: URL): Socket {
-  const host = hostOf(endpoint)
-  const port = Number(endpoint.port || 443)
-  // As in 0.8: receivers of logs tend to have certificates that they made for themselves.
-  const trust = { rejectUnauthorized: false, servername: isIP(host) === 0 ? host : '' }
-  return connectTls({ host, port, ...trust }).setNoDelay()
-}
-
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '')
+function isEncrypted({ protocol }: URL): boolean {
+  return protocol === 'https:'
 }
