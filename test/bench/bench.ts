@@ -1,4 +1,4 @@
-// Runs one benchmark: `npm run bench -- <name> [--toy | --quick] [--nodes 3]`. Each lies beside this file under its name, its parts in a
+// Runs one benchmark: `npm run bench -- <name> [--toy | --quick] [--nodes 3] [--only cost]`. Each lies beside this file under its name, its parts in a
 // folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -10,6 +10,8 @@ export interface BenchOptions {
   readonly quick?: boolean | undefined
   /** Of how many nodes, where a benchmark takes several sizes; default: all of them. */
   readonly nodes?: number | undefined
+  /** Which parts, where a benchmark has several; default: all of them. */
+  readonly only?: readonly string[] | undefined
   /** Told what is measured as soon as it is, where that takes long. */
   readonly report?: (line: string) => void
 }
@@ -38,21 +40,24 @@ async function main(): Promise<void> {
       toy: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       nodes: { type: 'string' },
+      only: { type: 'string' },
     },
     allowPositionals: true,
   })
   const names = await benchmarks()
   const name = positionals[0]
   if (name === undefined || !names.includes(name)) {
-    process.stderr.write(`usage: npm run bench -- <${names.join('|')}> [--toy | --quick] [--nodes N]\n`)
+    process.stderr.write(
+      `usage: npm run bench -- <${names.join('|')}> [--toy | --quick] [--nodes N] [--only PART,…]\n`,
+    )
     process.exitCode = 2
     return
   }
   try {
     const nodes = values.nodes === undefined ? undefined : Number(values.nodes)
-    process.stdout.write(
-      `${await runBenchmark(name, { toy: values.toy, quick: values.quick, nodes, report })}\n`,
-    )
+    const { toy, quick } = values
+    const only = values.only?.split(',')
+    process.stdout.write(`${await runBenchmark(name, { toy, quick, nodes, only, report })}\n`)
   } finally {
     await removeServers()
   }

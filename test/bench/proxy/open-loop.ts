@@ -22,6 +22,10 @@ export interface OpenLoopResult {
   readonly dueMs: readonly number[]
   /** From then until the whole answer had come. */
   readonly tookMs: readonly number[]
+  /** When it was sent: later than it was due if it had to wait for a connection. */
+  readonly sentMs: readonly number[]
+  /** The number that the answer had as its X-Version; -1 without one. */
+  readonly versions: readonly number[]
   /** How late it was seen that a request was due: the fault of this process, not of the server. */
   readonly lateMs: readonly number[]
 }
@@ -40,6 +44,8 @@ class OpenLoop {
   readonly #dueMs: number[] = []
   readonly #tookMs: number[] = []
   readonly #lateMs: number[] = []
+  readonly #sentMs: number[] = []
+  readonly #versions: number[] = []
   readonly #nap = new Int32Array(new SharedArrayBuffer(4))
   #answered = 0
 
@@ -71,19 +77,28 @@ class OpenLoop {
       nowMs = systemClock.monotonic()
     }
     for (const connection of opened) connection.close()
-    return { dueMs: this.#dueMs, tookMs: this.#tookMs, lateMs: this.#lateMs }
+    return {
+      dueMs: this.#dueMs,
+      tookMs: this.#tookMs,
+      sentMs: this.#sentMs,
+      versions: this.#versions,
+      lateMs: this.#lateMs,
+    }
   }
 
   /** Those that are due, as far as there are connections; the one that has been free the longest first. */
   #send(): void {
     const count = Math.min(this.#waiting.length, this.#free.length)
     const connections = this.#free.splice(0, count)
-    for (const [i, number] of this.#waiting.splice(0, count).entries())
+    for (const [i, number] of this.#waiting.splice(0, count).entries()) {
+      this.#sentMs[number] = systemClock.monotonic()
       connections[i]?.ask(number, this.#request)
+    }
   }
 
   readonly #settle = (number: number, connection: Connection): void => {
     this.#tookMs[number] = systemClock.monotonic() - (this.#dueMs[number] as number)
+    this.#versions[number] = connection.version
     this.#answered++
     this.#free.push(connection)
   }
@@ -104,6 +119,8 @@ const headEnd = '\r\n\r\n'
 /** One connection with one request at a time. Understands answers with 200 and a Content-Length, and throws at others. */
 class Connection {
   readonly opened: Promise<void>
+  /** Of the newest answer. */
+  version = -1
   readonly #socket: Socket
   #number = -1
   #head = ''
@@ -144,6 +161,7 @@ class Connection {
       const size = /\r\ncontent-length: *(\d+)/i.exec(this.#head)?.[1]
       if (!this.#head.startsWith('HTTP/1.1 200 ') || size === undefined)
         throw new Error(`expected 200 and a Content-Length, got\n${this.#head.slice(0, end)}`)
+      this.version = Number(/\r\nx-version: *(\d+)/i.exec(this.#head)?.[1] ?? -1)
       this.#missing = Number(size)
       body = this.#head.length - end - headEnd.length
       this.#head = ''
@@ -157,7 +175,13 @@ class Connection {
 
 if (import.meta.main) {
   const plan = JSON.parse(process.argv[2] as string) as OpenLoopPlan
-  const { dueMs, tookMs, lateMs } = await new OpenLoop(plan).run()
-  const rounded = [dueMs, tookMs, lateMs].map((values) => values.map((ms) => Number(ms.toFixed(3))))
-  process.stdout.write(JSON.stringify({ dueMs: rounded[0], tookMs: rounded[1], lateMs: rounded[2] }))
+  const result = await new OpenLoop(plan).run()
+  process.stdout.write(
+    JSON.stringify(result, (_, value) => (typeof value === 'number' ? rounded(value) : value)),
+  )
+}
+
+/** Microseconds do. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
