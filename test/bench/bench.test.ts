@@ -3,7 +3,7 @@ import { benchmarks, runBenchmark } from './bench.ts'
 
 describe('the benchmarks', () => {
   it('all run, at toy size', async function () {
-    this.timeout(180_000)
+    this.timeout(240_000)
     const names = await benchmarks()
     expect(names).to.have.members(['changes', 'cluster', 'flood', 'log', 'memory', 'plugins', 'proxy'])
     for (const name of names)

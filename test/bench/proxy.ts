@@ -7,7 +7,7 @@ import type { BenchOptions } from './bench.ts'
 import { sizes } from './proxy/answering.ts'
 import { compare, head as comparisonHead, type Shape } from './proxy/comparison.ts'
 import { compareLatencies, type LatencyOptions, head as latencyHead } from './proxy/latency.ts'
-import { type Contender, type Stage, setStage } from './proxy/stage.ts'
+import { type Contender, pluginSets, type Stage, setStage } from './proxy/stage.ts'
 
 type Part = (stage: Stage, plan: Plan, report: (line: string) => void) => Promise<string>
 
@@ -40,7 +40,7 @@ const full: Plan = {
   shapes,
   latency: { shares: [0.25, 0.5, 0.75], rounds: 3, seconds: 2, warmUpSeconds: 1 },
 }
-const quickly: Plan = { ...full, costRounds: 3, bodyRounds: 2 }
+const quickly: Plan = { ...full, costRounds: 5, bodyRounds: 3, latency: { ...full.latency, rounds: 2 } }
 const toySize: Plan = {
   costRounds: 1,
   bodyRounds: 1,
@@ -57,12 +57,18 @@ export async function bench(options: BenchOptions): Promise<string> {
   if (nginx === undefined || findProgram('wrk') === undefined)
     return 'needs nginx and wrk: nothing was measured'
   const plan = toy ? toySize : quick ? quickly : full
+  const chosen = only.map((name) => {
+    const part = parts[name]
+    if (part === undefined)
+      throw new Error(`--only: expected ${Object.keys(parts).join(' or ')}, got "${name}"`)
+    return part
+  })
   await using releases = new AsyncDisposableStack()
   // Toy size does without what has to be fetched.
   const withGateways = !toy && only.includes('cost')
   const stage = await setStage({ nginx, withGateways, releases })
   const tables: string[] = []
-  for (const name of only) tables.push((await parts[name]?.(stage, plan, report)) ?? '')
+  for (const part of chosen) tables.push(await part(stage, plan, report))
   const { cores, missing } = stage
   const notice = missing.length > 0 ? `\n\nleft out, since it can't be had here: ${missing.join(', ')}` : ''
   return `${cores.machine}${notice}\n\n${tables.join('\n\n')}`
@@ -70,7 +76,7 @@ export async function bench(options: BenchOptions): Promise<string> {
 
 async function cost(stage: Stage, { costRounds, warmUps }: Plan, report: (line: string) => void) {
   const { nginx, haproxy, gateways, troop } = stage
-  const ours = Object.values(troop).flatMap(({ fast, ordinary }) => [fast, ordinary])
+  const ours = pluginSets.flatMap((set) => [troop(set).fast, troop(set).ordinary])
   const contenders = [nginx, ...present(haproxy), ...ours, ...gateways]
   const options = { rounds: costRounds, warmUps, seconds: 1, report }
   return markdownTable([comparisonHead, ...(await compare(stage, smallest, contenders, options))])
@@ -78,7 +84,8 @@ async function cost(stage: Stage, { costRounds, warmUps }: Plan, report: (line: 
 
 async function bodies(stage: Stage, plan: Plan, report: (line: string) => void) {
   const { nginx, haproxy, troop } = stage
-  const contenders = [nginx, ...present(haproxy), troop.plain.fast, troop.plain.ordinary]
+  const { fast, ordinary } = troop('plain')
+  const contenders = [nginx, ...present(haproxy), fast, ordinary]
   const options = { rounds: plan.bodyRounds, warmUps: plan.warmUps, seconds: 1, report }
   const rows: string[][] = []
   for (const shape of plan.shapes) {
@@ -89,10 +96,11 @@ async function bodies(stage: Stage, plan: Plan, report: (line: string) => void) 
 }
 
 async function latency(stage: Stage, plan: Plan, report: (line: string) => void) {
-  const contenders = [stage.nginx, stage.troop.plain.fast, stage.troop.plain.ordinary]
+  const { fast, ordinary } = stage.troop('plain')
+  const options = { ...plan.latency, report }
   return markdownTable([
     latencyHead,
-    ...(await compareLatencies(stage, contenders, { ...plan.latency, report })),
+    ...(await compareLatencies(stage, [stage.nginx, fast, ordinary], options)),
   ])
 }
 

@@ -22,8 +22,20 @@ const packages = JSON.stringify({
   overrides: { 'fast-gateway': { 'fast-proxy-lite': '^1.1.2' } },
 })
 
+export async function startGateway(gateway: Gateway, upstream: string): Promise<Rival> {
+  const dir = await installGateways()
+  const port = await freePort()
+  const script = join(import.meta.dirname, 'gateway.ts')
+  const args = [script, gateway, dir, String(port), upstream]
+  const child = await startProgram(process.execPath, args, port, {
+    NODE_ENV: 'production',
+    LOG_LEVEL: 'error',
+  })
+  return { pid: child.pid as number, port, tlsPort: undefined, stop: () => end(child) }
+}
+
 /** Resolves with the directory. It takes a minute the first time. */
-export async function installGateways(): Promise<string> {
+async function installGateways(): Promise<string> {
   const dir = join(root, 'node_modules', '.cache', 'troop-bench-gateways')
   const installed = join(dir, 'installed.json')
   if ((await readFile(installed, 'utf8').catch(() => '')) === packages) return dir
@@ -33,15 +45,4 @@ export async function installGateways(): Promise<string> {
   await promisify(execFile)('npm', ['install', ...options], { cwd: dir })
   await writeFile(installed, packages)
   return dir
-}
-
-export async function startGateway(gateway: Gateway, dir: string, upstream: string): Promise<Rival> {
-  const port = await freePort()
-  const script = join(import.meta.dirname, 'gateway.ts')
-  const args = [script, gateway, dir, String(port), upstream]
-  const child = await startProgram(process.execPath, args, port, {
-    NODE_ENV: 'production',
-    LOG_LEVEL: 'error',
-  })
-  return { pid: child.pid as number, port, tlsPort: undefined, stop: () => end(child) }
 }

@@ -3,14 +3,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Lane, lanes } from '../../support/lanes.ts'
+import type { Lane } from '../../support/lanes.ts'
 import { NodeProcess } from '../../support/node-process.ts'
 import { testDatabase } from '../../support/postgres.ts'
 import { findProgram } from '../../support/program.ts'
 import { startUpstream } from './answering.ts'
 import { Cores } from './cores.ts'
-import { gateways, installGateways, startGateway } from './gateways.ts'
-import { type Rival, startHaproxy, startNginx, writeCertificate } from './rivals.ts'
+import { gateways, startGateway } from './gateways.ts'
+import { type CertificateFiles, type Rival, startHaproxy, startNginx, writeCertificate } from './rivals.ts'
 
 /** A proxy, asked in one way. */
 export interface Contender {
@@ -30,8 +30,8 @@ export interface Stage {
   readonly haproxy: Contender | undefined
   /** Those that npm has. */
   readonly gateways: readonly Contender[]
-  /** The node of each lane, by its set of plugins. */
-  readonly troop: Readonly<Record<PluginSet, Readonly<Record<Lane, Contender>>>>
+  /** The node of each lane, asked for what has that set of plugins. */
+  troop(set: PluginSet): Readonly<Record<Lane, Contender>>
   /** What could not be had. */
   readonly missing: readonly string[]
 }
@@ -43,7 +43,7 @@ export interface StageOptions {
   readonly releases: AsyncDisposableStack
 }
 
-const pluginSets = ['plain', 'key-auth', 'key-auth, rate-limiting, file-log'] as const
+export const pluginSets = ['plain', 'key-auth', 'key-auth, rate-limiting, file-log'] as const
 export type PluginSet = (typeof pluginSets)[number]
 
 export async function setStage({ nginx, withGateways, releases }: StageOptions): Promise<Stage> {
@@ -54,8 +54,8 @@ export async function setStage({ nginx, withGateways, releases }: StageOptions):
   const upstream = await startUpstream(nginx)
   releases.defer(() => upstream.stop())
   await cores.pin(upstream.pid, 'others')
-  const missing: string[] = []
 
+  const missing: string[] = []
   const enter = async (name: string, starting: Promise<Rival>): Promise<Contender> => {
     const rival = await starting
     releases.defer(() => rival.stop())
@@ -67,53 +67,55 @@ export async function setStage({ nginx, withGateways, releases }: StageOptions):
   if (program === undefined) missing.push('haproxy')
   const haproxy = program && (await enter('haproxy', startHaproxy(program, upstream.port, files)))
   const others: Contender[] = []
-  if (withGateways) {
-    const installed = await installGateways().catch(() => undefined)
-    for (const name of gateways)
-      if (installed === undefined) missing.push(name)
-      else others.push(await enter(name, startGateway(name, installed, upstream.url)))
-  }
+  for (const name of withGateways ? gateways : [])
+    await enter(name, startGateway(name, upstream.url)).then(
+      (contender) => others.push(contender),
+      () => missing.push(name),
+    )
 
-  const database = await testDatabase()
-  releases.defer(() => database.drop())
-  const nodes = new Map<Lane, NodeProcess>()
-  for (const lane of lanes) {
-    const node = await NodeProcess.start(database, {
-      workers: 1,
-      proxy: { fast_lane: lane === 'fast' },
-      ssl_cert_path: files.certificate,
-      ssl_key_path: files.key,
-    })
-    releases.defer(() => node.remove())
-    await cores.pin(node.pid, 'proxy')
-    nodes.set(lane, node)
-  }
-  await configure(nodes.get('fast') as NodeProcess, upstream.url, join(dir, 'requests.log'))
-  const contender = (set: PluginSet, lane: Lane): Contender => {
-    const node = nodes.get(lane) as NodeProcess
-    const { pid, tlsPort } = node
-    return {
-      name: `Troop, ${set === 'plain' ? 'no plugin' : set}, ${lane} lane`,
-      pid,
-      tlsPort,
-      port: Number(new URL(node.proxy).port),
-      path: pathOf(set),
-      headers: set === 'plain' ? {} : { apikey: 'abc' },
-    }
-  }
-  const inLanes = (set: PluginSet) => ({ fast: contender(set, 'fast'), ordinary: contender(set, 'ordinary') })
+  const nodes = await startNodes(files, cores, releases)
+  await configure(nodes.fast, upstream.url, join(dir, 'requests.log'))
+  const troop = (set: PluginSet) => ({
+    fast: contenderOf(nodes.fast, set, 'fast'),
+    ordinary: contenderOf(nodes.ordinary, set, 'ordinary'),
+  })
   return {
     cores,
     upstreamPort: upstream.port,
     nginx: base,
     haproxy: haproxy || undefined,
     gateways: others,
-    troop: {
-      plain: inLanes('plain'),
-      'key-auth': inLanes('key-auth'),
-      'key-auth, rate-limiting, file-log': inLanes('key-auth, rate-limiting, file-log'),
-    },
+    troop,
     missing,
+  }
+}
+
+/** One for each lane, on the same datastore. */
+async function startNodes(
+  files: CertificateFiles,
+  cores: Cores,
+  releases: AsyncDisposableStack,
+): Promise<Record<Lane, NodeProcess>> {
+  const database = await testDatabase()
+  releases.defer(() => database.drop())
+  const start = async (fast_lane: boolean) => {
+    const tls = { ssl_cert_path: files.certificate, ssl_key_path: files.key }
+    const node = await NodeProcess.start(database, { workers: 1, proxy: { fast_lane }, ...tls })
+    releases.defer(() => node.remove())
+    await cores.pin(node.pid, 'proxy')
+    return node
+  }
+  return { fast: await start(true), ordinary: await start(false) }
+}
+
+function contenderOf({ pid, proxy, tlsPort }: NodeProcess, set: PluginSet, lane: Lane): Contender {
+  return {
+    name: `Troop, ${set === 'plain' ? 'no plugin' : set}, ${lane} lane`,
+    pid,
+    port: Number(new URL(proxy).port),
+    tlsPort,
+    path: pathOf(set),
+    headers: set === 'plain' ? {} : { apikey: 'abc' },
   }
 }
 
