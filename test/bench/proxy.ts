@@ -24,11 +24,11 @@ const smallest: Shape = { name: 'GET, 128 B', ending: '/128b' }
 
 const shapes: readonly Shape[] = [
   { name: 'GET, answered with 10 KiB', ending: '/10k' },
-  { name: 'GET, answered with 1 MiB', ending: '/1m' },
+  { name: 'GET, answered with 1 MiB', ending: '/1m', connections: 4 },
   { name: 'POST of 10 KiB', ending: '/swallow', bodyBytes: sizes['10k'] },
-  { name: 'POST of 1 MiB', ending: '/swallow', bodyBytes: sizes['1m'] },
+  { name: 'POST of 1 MiB', ending: '/swallow', bodyBytes: sizes['1m'], connections: 4 },
   { name: 'HTTPS, GET, 128 B', ending: '/128b', tls: true },
-  { name: 'HTTPS, GET, answered with 1 MiB', ending: '/1m', tls: true },
+  { name: 'HTTPS, GET, answered with 1 MiB', ending: '/1m', connections: 4, tls: true },
   { name: 'HTTPS, POST of 10 KiB', ending: '/swallow', bodyBytes: sizes['10k'], tls: true },
   { name: 'HTTPS, GET, 128 B, a connection for each', ending: '/128b', tls: true, closing: true },
 ]

@@ -9,6 +9,8 @@ export interface Shape {
   /** Of the target, after the contender's path. */
   readonly ending: string
   readonly bodyBytes?: number
+  /** Default: 50. What has come only in part when a turn ends is paid for, but not counted: with large bodies, let it be few. */
+  readonly connections?: number
   readonly tls?: true
   /** Whether each request comes on a connection of its own. */
   readonly closing?: true
@@ -37,7 +39,8 @@ export async function compare(
   const loads = contenders.map((): Load[] => [])
   const loadOf = (contender: Contender) => {
     const headers = { ...contender.headers, ...(shape.closing && { connection: 'close' }) }
-    const options = { seconds, headers, bodyBytes: shape.bodyBytes, prefix: cores.besides }
+    const { bodyBytes, connections } = shape
+    const options = { seconds, headers, bodyBytes, connections, prefix: cores.besides }
     return loadOn(urlOf(contender, shape), contender.pid, options)
   }
   for (const contender of contenders)
