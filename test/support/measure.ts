@@ -7,6 +7,12 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map(line).join('\n')
 }
 
+/** The same for docs/: a table in Markdown. */
+export function markdownTable([head = [], ...rows]: readonly (readonly string[])[]): string {
+  const line = (row: readonly string[]) => `| ${row.join(' | ')} |`
+  return [line(head), `|${head.map(() => '---|').join('')}`, ...rows.map(line)].join('\n')
+}
+
 /** The middle one of an odd number of measurements, the lower middle of an even number. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5)

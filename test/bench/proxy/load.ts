@@ -1,5 +1,6 @@
-// wrk, which asks on 50 connections without a pause, and what it costs the process that it asks by.
+// wrk, which asks on some connections without a pause, and what it costs the process that it asks by.
 import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { othersCpuMs, usageOf } from '../../support/usage.ts'
 
@@ -14,6 +15,10 @@ export interface LoadOptions {
   readonly seconds: number
   /** By name. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Bytes of the body that each request sends; default: it is a GET without one. */
+  readonly bodyBytes?: number | undefined
+  /** Default: 50. */
+  readonly connections?: number | undefined
   /** Put before wrk's own command: who pins it to a core. */
   readonly prefix: readonly string[]
   /** Whether the time of its first thread is left out: of a node that is the agent, which has no part in a request. */
@@ -24,20 +29,22 @@ const run = promisify(execFile)
 
 /** @param pid  of the proxy behind `url` */
 export async function loadOn(url: string, pid: number, options: LoadOptions): Promise<Load> {
-  const { seconds, headers = {}, prefix, withoutAgent = false } = options
+  const { seconds, headers = {}, bodyBytes, connections = 50, prefix, withoutAgent = false } = options
   const fields = Object.entries(headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`])
   const [program = '', ...args] = [
     ...prefix,
     'wrk',
     '-t1',
-    '-c50',
+    `-c${connections}`,
     `-d${seconds}s`,
     '--latency',
     // On a busy machine some wait long; they are answered all the same.
     '--timeout',
     '60s',
     ...fields,
-    url,
+    ...(bodyBytes === undefined
+      ? [url]
+      : ['--script', join(import.meta.dirname, 'post.lua'), url, '--', String(bodyBytes)]),
   ]
   const cpuMs = async () => (withoutAgent ? othersCpuMs(pid) : (await usageOf(pid)).cpuMs)
   const before = await cpuMs()
