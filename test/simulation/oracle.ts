@@ -85,7 +85,7 @@ export class Oracle {
   /** What each worker has answered: the last of how many states its node was at, after how many loads. */
   readonly #answerable = new WeakMap<
     object,
-    Map<string, { readonly states: number; readonly loads: number }>
+    Map<string, { readonly states: number; readonly loads: number; readonly atMs: number }>
   >()
   #historiesLost = 0
 
@@ -198,7 +198,8 @@ export class Oracle {
   begunToServe(node: SimulatedNode): void {
     const { states, lives } = this.#recordOf(node)
     const [position, life] = [states.at(-1)?.position ?? -1, lives.at(-1)?.life ?? 0]
-    if (position < life) this.fail('C2', `${node.label} serves at ${position}, registered at ${life}`)
+    // One that has registered anew before it serves is as one that does so afterwards: it catches up.
+    if (lives.length === 1 && position < life) this.fail('C2', `${node.label} serves at ${position}, registered at ${life}`)
   }
 
   /** A request is sent; tells what is to be called with its answer. */
@@ -214,7 +215,7 @@ export class Oracle {
       // Of what was asked for it can't tell any more what has become of it, where that was evicted meanwhile.
       const hasChangedTooOften = states.length > attemptsMax
       if (answer === '503')
-        return hasChangedTooOften ? undefined : this.#unanswered(node, worker, question, what)
+        return hasChangedTooOften ? undefined : this.#unanswered(node, worker, question, startMs, what)
       if (states.length > 1) this.#world.marks.note('request: met several positions')
       if ((question.minPosition ?? 0) > (states[0]?.position ?? 0)) {
         this.#world.marks.note('request: waited for a position')
@@ -508,10 +509,16 @@ export class Oracle {
       answerable = new Map()
       this.#answerable.set(worker, answerable)
     }
-    answerable.set(text, { states: states.length, loads })
+    answerable.set(text, { states: states.length, loads, atMs: this.#world.scheduler.now })
   }
 
-  #unanswered(node: SimulatedNode, worker: object, question: Question, what: () => string): undefined {
+  #unanswered(
+    node: SimulatedNode,
+    worker: object,
+    question: Question,
+    startMs: number,
+    what: () => string,
+  ): undefined {
     const record = this.#recordOf(node)
     const { marks, plan } = this.#world
     marks.note('request: 503')
@@ -524,6 +531,8 @@ export class Oracle {
     const before = this.#answerable.get(worker)?.get(question.text)
     const state = record.states.at(-1)
     if (!before || !state || before.loads !== record.loads) return
+    // It may have been asked of the datastore already when an event told what is there.
+    if (before.atMs > startMs) return
     const touched = record.states.slice(before.states).flatMap((later) => [...this.#touched(later)])
     const keys = keysFor(state, question)
     const keysThen = keysFor(record.states[before.states - 1] as State, question)
