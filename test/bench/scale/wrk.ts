@@ -48,12 +48,15 @@ export async function wrk(pid: number, options: WrkOptions): Promise<WrkReport> 
   }
 }
 
-/** Asks for each of these in turn, over and over. */
-export function asking(routes: readonly { readonly host: string; readonly path: string }[]): string {
+/** Asks for each of these in turn, over and over, beginning after `asked` of them. */
+export function asking(
+  routes: readonly { readonly host: string; readonly path: string }[],
+  asked: number,
+): string {
   const lines = routes.map(({ host, path }) => `{ "${path}", "${host}" },`)
   return `local routes = {\n${lines.join('\n')}\n}
     local requests = {}
-    local n = 0
+    local n = ${asked % routes.length}
     init = function()
       for i, route in ipairs(routes) do requests[i] = wrk.format("GET", route[1], { Host = route[2] }) end
     end
