@@ -273,7 +273,7 @@ async function distinctKeys(
     const { requests } = await wrk(node.pid, {
       ...{
         url: node.proxy,
-        script: askingWithKeys(path, asked % credentials),
+        script: askingWithKeys(path, asked, credentials),
         connections: 50,
         prefix: besides,
       },

@@ -66,12 +66,12 @@ export function asking(
     end`
 }
 
-/** Asks with one key after the other, from `first` on. */
-export function askingWithKeys(path: string, first: number): string {
+/** Asks with one key after the other, from `first` on, and from the first of all after the last. */
+export function askingWithKeys(path: string, first: number, credentials: number): string {
   return `local n = ${first} - 1
     request = function()
       n = n + 1
-      return wrk.format("GET", "${path}", { Host = "nobody.example.org", apikey = "key-" .. n })
+      return wrk.format("GET", "${path}", { Host = "nobody.example.org", apikey = "key-" .. n % ${credentials} })
     end`
 }
 
