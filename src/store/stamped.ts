@@ -6,8 +6,6 @@ import { DatastoreError } from '../database/errors.ts'
 import type { Tables } from '../database/tables.ts'
 import type { KeyPage } from './store.ts'
 
-const byAge = sql`found.created_at, found.id`
-
 interface StampedRow {
   readonly position: number
   readonly digest: string
@@ -25,7 +23,7 @@ export function readStamped(
   table: string,
   where: RawBuilder<unknown>,
 ): Promise<Stamped<readonly Row[]>> {
-  return withHead(db, selectImages(table, where), byAge)
+  return readSorted(db, selectImages(table, where), sql`found.created_at, found.id`)
 }
 
 /**
@@ -43,7 +41,7 @@ export function readPageStamped(
   const found = sql`
     select jsonb_build_object(${sql.join(parts)}) as image, entity.id from ${sql.table(table)} entity
     where ${after === null ? sql`true` : sql`entity.id > ${after}`} order by entity.id limit ${size}`
-  return withHead(db, found, sql`found.id`)
+  return readSorted(db, found, sql`found.id`)
 }
 
 /**
@@ -53,8 +51,8 @@ export function readPageStamped(
 const scanRows = 200
 
 /**
- * All rows of `table`, by creation and id, with the head of the log. See `withHead`: a cursor has one snapshot, however
- * often it is asked.
+ * All rows of `table`, in no order, with the head of the log. See `withHead`: a cursor has one snapshot, however often it
+ * is asked. To sort a big table first could take longer than a statement may.
  *
  * @param trx   a transaction: a cursor lasts as long
  * @param take  called with `scanRows` of them at a time
@@ -66,7 +64,7 @@ export async function scanStamped(
   table: string,
   take: (rows: readonly Row[]) => void,
 ): Promise<Stamped<number>> {
-  const all = stampedSelect(selectImages(table, sql`true`), byAge)
+  const all = withHead(selectImages(table, sql`true`))
   await sql`declare scanned no scroll cursor for ${all}`.execute(trx)
   const fetch = sql<StampedRow>`fetch ${sql.lit(scanRows)} from scanned`
   const stamped = stampedRows((await fetch.execute(trx)).rows)
@@ -85,20 +83,20 @@ export async function scanStamped(
  * another statement, or by a function that looks past the snapshot, would pass old rows off as new. The head is the
  * outer side of the join, so that there is a stamp also when there is no row.
  */
-async function withHead(
+function withHead(found: RawBuilder<unknown>): RawBuilder<StampedRow> {
+  return sql<StampedRow>`
+    select head.position, encode(head.digest, 'hex') as digest, found.image
+    from (select position, digest from events order by position desc limit 1) head
+    left join (${found}) found on true`
+}
+
+async function readSorted(
   db: Kysely<Tables>,
   found: RawBuilder<unknown>,
   order: RawBuilder<unknown>,
 ): Promise<Stamped<readonly Row[]>> {
-  return stampedRows((await stampedSelect(found, order).execute(db)).rows)
-}
-
-function stampedSelect(found: RawBuilder<unknown>, order: RawBuilder<unknown>): RawBuilder<StampedRow> {
-  return sql<StampedRow>`
-    select head.position, encode(head.digest, 'hex') as digest, found.image
-    from (select position, digest from events order by position desc limit 1) head
-    left join (${found}) found on true
-    order by ${order}`
+  const query = sql<StampedRow>`${withHead(found)} order by ${order}`
+  return stampedRows((await query.execute(db)).rows)
 }
 
 function selectImages(table: string, where: RawBuilder<unknown>): RawBuilder<unknown> {

@@ -63,8 +63,8 @@ export interface StampedReader {
     keys: readonly (readonly (string | null)[])[],
   ): Promise<Stamped<readonly Row[]>>
   /**
-   * All rows of an entity, from one snapshot of the primary, bit by bit: no caller's thread stands still over a big table.
-   * What was taken before it fails is worth nothing.
+   * All rows of an entity, in no order, from one snapshot of the primary, bit by bit: no caller's thread stands still over
+   * a big table. What was taken before it fails is worth nothing.
    * @param take  called with some of them at a time
    * @returns     how many there were
    */

@@ -24,6 +24,8 @@ interface Sizes {
   readonly credentials: number
   readonly rounds: number
   readonly seconds: number
+  /** Requests. */
+  readonly warmUp: number
   readonly changes: number
   /** Keys that are asked with, one after the other. */
   readonly keys: number
@@ -39,14 +41,15 @@ const spread = 10 * kilo
 /** The least that there may be. */
 const cacheMB = 32
 const passedBytes = 1024 ** 2
-/** wrk begins with the first route each time, and a slow turn may not come to the last. */
-const warmUpTimes = 5
+/** Before anything is measured, each route is asked for that often, and some are if these are few: code is compiled then. */
+const warmUpTimes = 3
+const warmUpRequests = 20 * kilo
 
 function sizesOf({ toy, quick = false, long = false }: BenchOptions): Sizes {
-  const full = { apis: 100 * kilo, credentials: 1000 * kilo, seconds: 4 }
+  const full = { apis: 100 * kilo, credentials: 1000 * kilo, seconds: 4, warmUp: warmUpRequests }
   if (toy)
     return {
-      ...{ apis: 300, credentials: 500, rounds: 1, seconds: 1 },
+      ...{ apis: 300, credentials: 500, rounds: 1, seconds: 1, warmUp: 0 },
       ...{ changes: 3, keys: 100, bodyBytes: 10 * passedBytes, connections: 200 },
     }
   if (quick) return { ...full, rounds: 3, changes: 50, keys: 20 * kilo, bodyBytes: giga, connections: kilo }
@@ -155,7 +158,7 @@ async function starts(contenders: readonly Contender[]): Promise<string> {
 /** Processor time of a request: few routes among few APIs, the same among many, and many among many. */
 async function requests(
   [few, many]: readonly Contender[],
-  { rounds, seconds, apis }: Sizes,
+  { rounds, seconds, apis, warmUp }: Sizes,
   { besides }: Cores,
   report: (line: string) => void,
 ): Promise<string> {
@@ -168,11 +171,21 @@ async function requests(
     { name: `${count} routes of ${apis}`, routes: spaced, contender: many as Contender },
   ]
   const taken = cases.map((): number[] => [])
-  const turn = ({ routes, contender: { node } }: (typeof cases)[number]) =>
-    wrk(node.pid, { url: node.proxy, script: asking(routes), connections: 50, seconds, prefix: besides })
+  const asked = new Map<object, number>()
+  const turn = async (one: (typeof cases)[number]) => {
+    const { routes, contender } = one
+    const before = asked.get(one) ?? 0
+    const taken = await wrk(contender.node.pid, {
+      ...{ url: contender.node.proxy, script: asking(routes, before), connections: 50, seconds },
+      prefix: besides,
+    })
+    asked.set(one, before + taken.requests)
+    return taken
+  }
   // What is not in memory yet is read, and code compiled.
   for (const one of cases) {
-    for (let asked = 0; asked < one.routes.length * warmUpTimes; ) asked += (await turn(one)).requests
+    const wanted = Math.max(warmUp, one.routes.length * warmUpTimes)
+    while ((asked.get(one) ?? 0) < wanted) await turn(one)
   }
   for (let round = 0; round < rounds; round++) {
     for (const [i, one] of cases.entries()) {
@@ -260,7 +273,7 @@ async function distinctKeys(
     const { requests } = await wrk(node.pid, {
       ...{
         url: node.proxy,
-        script: askingWithKeys(path, asked % credentials),
+        script: askingWithKeys(path, asked, credentials),
         connections: 50,
         prefix: besides,
       },

@@ -197,9 +197,12 @@ export class Oracle {
 
   begunToServe(node: SimulatedNode): void {
     const { states, lives } = this.#recordOf(node)
-    const [position, life] = [states.at(-1)?.position ?? -1, lives.at(-1)?.life ?? 0]
-    // One that has registered anew before it serves is as one that does so afterwards: it catches up.
-    if (lives.length === 1 && position < life) this.fail('C2', `${node.label} serves at ${position}, registered at ${life}`)
+    const position = states.at(-1)?.position ?? -1
+    const { name, life } = lives.at(-1) ?? { name: '', life: 0 }
+    // One whose registration was lost before it serves is as one that loses it afterwards: it registers anew, and catches up.
+    const isFirst = lives.length === 1 && this.#world.datastore.nodes.get(name)?.life === life
+    if (isFirst && position < life)
+      this.fail('C2', `${node.label} serves at ${position}, registered at ${life}`)
   }
 
   /** A request is sent; tells what is to be called with its answer. */

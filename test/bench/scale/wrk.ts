@@ -48,12 +48,15 @@ export async function wrk(pid: number, options: WrkOptions): Promise<WrkReport> 
   }
 }
 
-/** Asks for each of these in turn, over and over. */
-export function asking(routes: readonly { readonly host: string; readonly path: string }[]): string {
+/** Asks for each of these in turn, over and over, beginning after `asked` of them. */
+export function asking(
+  routes: readonly { readonly host: string; readonly path: string }[],
+  asked: number,
+): string {
   const lines = routes.map(({ host, path }) => `{ "${path}", "${host}" },`)
   return `local routes = {\n${lines.join('\n')}\n}
     local requests = {}
-    local n = 0
+    local n = ${asked % routes.length}
     init = function()
       for i, route in ipairs(routes) do requests[i] = wrk.format("GET", route[1], { Host = route[2] }) end
     end
@@ -63,12 +66,12 @@ export function asking(routes: readonly { readonly host: string; readonly path: 
     end`
 }
 
-/** Asks with one key after the other, from `first` on. */
-export function askingWithKeys(path: string, first: number): string {
+/** Asks with one key after the other, from `first` on, and from the first of all after the last. */
+export function askingWithKeys(path: string, first: number, credentials: number): string {
   return `local n = ${first} - 1
     request = function()
       n = n + 1
-      return wrk.format("GET", "${path}", { Host = "nobody.example.org", apikey = "key-" .. n })
+      return wrk.format("GET", "${path}", { Host = "nobody.example.org", apikey = "key-" .. n % ${credentials} })
     end`
 }
 

@@ -147,4 +147,17 @@ describe('a catalog that proves what it holds anew', () => {
     expect(catalog.rows(api).map(({ name }) => name)).to.deep.equal(['mended', 'b'])
     expect(changes.flatMap(({ patches }) => patches)).to.have.length(1)
   })
+
+  it('drops a row that the datastore does not have, and keeps one that came while it was read', async () => {
+    const { catalog, datastore, follower, changes } = await loaded()
+    const scan = datastore.scan.bind(datastore)
+    datastore.scan = (entity, take) => scan(entity, (rows) => take(rows.filter(({ name }) => name !== 'b')))
+    catalog.proveAnew()
+    datastore.commit(create(api, rowOf(8, { name: 'new' })))
+    follower.apply()
+    await settle()
+    await settle()
+    expect(catalog.rows(api).map(({ name }) => name)).to.deep.equal(['a', 'new'])
+    expect(changes.at(-1)?.patches).to.deep.equal([{ id: rowOf(2, {}).id, row: null }])
+  })
 })
