@@ -1,7 +1,7 @@
 // The way back to one client of the fast lane. What it says is, byte for byte, what HttpReply has node:http say.
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
-import { type Pending, WriteBatch } from '../../base/write-batch.ts'
+import type { Pending, WriteBatch } from '../../base/write-batch.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
@@ -20,6 +20,7 @@ import { isNamed } from './strictness.ts'
 
 export interface FastRepliesOptions {
   readonly clock: Clock
+  readonly writes: WriteBatch
   /** What clients are told of how long an idle connection is kept. */
   readonly idleMs: number
   /** Whether connections are to be closed after the reply in hand. */
@@ -34,10 +35,11 @@ export class FastReplies {
   readonly date: DateLine
   /** The field Keep-Alive, with the end of its line. */
   readonly keepAlive: string
-  readonly writes = new WriteBatch()
+  readonly writes: WriteBatch
 
-  constructor({ clock, idleMs, isDraining }: FastRepliesOptions) {
+  constructor({ clock, writes, idleMs, isDraining }: FastRepliesOptions) {
     this.clock = clock
+    this.writes = writes
     this.isDraining = isDraining
     this.date = new DateLine(clock)
     this.keepAlive = `Keep-Alive: timeout=${Math.floor(idleMs / 1000)}\r\n`
