@@ -1,6 +1,5 @@
 // Values under keys, each with the position of the log that it is known to be right at. No I/O and no clock: what
 // is true is told by events alone, so nothing here expires.
-import QuickLRU from 'quick-lru'
 import { Counts } from '../base/counts.ts'
 import type { Position } from '../base/stamp.ts'
 import type { Entry } from './entry.ts'
@@ -70,8 +69,8 @@ export class Cache<T> {
   /** The flights that will fill it; events raise them. */
   readonly floors = new Floors()
   readonly #maxBytes: number
-  // Never rotates by count: recency and the bound are ours, since quick-lru bounds entries and not bytes.
-  readonly #lru = new QuickLRU<string, Held<T>>({ maxSize: Number.POSITIVE_INFINITY })
+  /** The oldest first. */
+  readonly #held = new Map<string, Held<T>>()
   /** Keys of entries without a value, the oldest first. */
   readonly #absent = new Set<string>()
   #absentBytes = 0
@@ -101,7 +100,7 @@ export class Cache<T> {
 
   /** What is known under `key`; undefined when nothing is, or when it was purged. */
   get(key: string): Entry<T> | undefined {
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     if (held === undefined || held.epoch < this.#epoch) {
       this.#counts.add('misses')
       return undefined
@@ -118,7 +117,7 @@ export class Cache<T> {
 
   /** As `get`, for an onlooker: counts nothing and keeps nothing from being evicted. */
   peek(key: string): Entry<T> | undefined {
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     return held && held.epoch === this.#epoch ? held : undefined
   }
 
@@ -127,12 +126,12 @@ export class Cache<T> {
    * is moved may come twice.
    */
   *keys(): Generator<string> {
-    for (const [key] of this.#lru.entriesAscending()) yield key
+    yield* this.#held.keys()
   }
 
   /** A purged entry: still right, since events apply to it, but to be used only while the datastore is away. */
   peekPurged(key: string): Entry<T> | undefined {
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     return held && held.epoch < this.#epoch ? held : undefined
   }
 
@@ -152,7 +151,7 @@ export class Cache<T> {
       this.#counts.add('refusedByFloor')
       return undefined
     }
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     if (held && held.position >= position && (standIn || held.epoch === this.#epoch)) return held
     this.#counts.add('fills')
     this.#remove(key, held)
@@ -163,14 +162,14 @@ export class Cache<T> {
   /** An event made the entry's value unknown. */
   drop(key: string, position: Position): void {
     this.floors.raise(key, position)
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     if (held && held.position < position) this.#remove(key, held)
   }
 
   /** As `drop`, for all keys that start with `prefix`: for an event that can't say which. Costs a full scan. */
   dropAll(prefix: string, position: Position): void {
     this.floors.raiseAll(position, prefix)
-    for (const [key, held] of this.#lru.entriesAscending()) {
+    for (const [key, held] of this.#held) {
       if (key.startsWith(prefix) && held.position < position) this.#remove(key, held)
     }
   }
@@ -181,7 +180,7 @@ export class Cache<T> {
    */
   replace(key: string, revise: (value: T | null) => T | null, position: Position): void {
     this.floors.raise(key, position)
-    const held = this.#lru.peek(key)
+    const held = this.#held.get(key)
     if (held === undefined || held.position >= position) return
     const value = revise(held.value)
     const bytes = entryBytes(key, value)
@@ -192,7 +191,7 @@ export class Cache<T> {
     // In its place: being changed is not being used.
     const changed = { value, position, bytes, epoch: held.epoch, moved: held.moved }
     this.#account(key, held, -1)
-    this.#lru.set(key, changed)
+    this.#held.set(key, changed)
     this.#account(key, changed, 1)
     this.#evict()
   }
@@ -205,7 +204,7 @@ export class Cache<T> {
 
   /** Removes the entry whatever its position: somebody asked for it, no event did. */
   forget(key: string): void {
-    this.#remove(key, this.#lru.peek(key))
+    this.#remove(key, this.#held.get(key))
   }
 
   /**
@@ -220,7 +219,7 @@ export class Cache<T> {
 
   /** Another history: deletes everything and lets no flight in. */
   reset(): void {
-    this.#lru.clear()
+    this.#held.clear()
     this.#clearHeld()
     this.floors.discardAll()
   }
@@ -250,22 +249,22 @@ export class Cache<T> {
     if (this.#counts.get('bytes') < this.#maxBytes * movedFrom) return
     if (this.#moves - held.moved <= this.#counts.get('entries') / 2) return
     held.moved = ++this.#moves
-    this.#lru.delete(key)
-    this.#lru.set(key, held)
+    this.#held.delete(key)
+    this.#held.set(key, held)
   }
 
   #insert(key: string, value: T | null, position: Position, epoch: number): void {
     const bytes = entryBytes(key, value)
     if (this.#isOversized(bytes)) return
     const held = { value, position, bytes, epoch, moved: ++this.#moves }
-    this.#lru.set(key, held)
+    this.#held.set(key, held)
     this.#account(key, held, 1)
     this.#evict()
   }
 
   #remove(key: string, held: Held<T> | undefined): void {
     if (held === undefined) return
-    this.#lru.delete(key)
+    this.#held.delete(key)
     this.#account(key, held, -1)
   }
 
@@ -293,7 +292,7 @@ export class Cache<T> {
   }
 
   #evictOldest(isMeant: (held: Held<T>) => boolean): void {
-    for (const [key, held] of this.#lru.entriesAscending()) {
+    for (const [key, held] of this.#held) {
       if (this.#isWithin(evictedTo)) break
       if (isMeant(held)) this.#evictOne(key, held)
     }
@@ -302,7 +301,7 @@ export class Cache<T> {
   #evictAbsent(): void {
     for (const key of this.#absent) {
       if (this.#absentBytes <= this.#maxBytes * absentPartMax * evictedTo) break
-      this.#evictOne(key, this.#lru.peek(key))
+      this.#evictOne(key, this.#held.get(key))
     }
   }
 

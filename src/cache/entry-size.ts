@@ -6,7 +6,7 @@ const wordBytes = 8
  * Of the entry itself, its place in the cache and its key: the objects that hold it, slots of maps of which a part is
  * free, and what a key that was put together keeps of its parts.
  */
-const overheadBytes = 160
+const overheadBytes = 120
 /** Of one without a value, its place among these. */
 const absenceBytes = 48
 const objectHeadBytes = 3 * wordBytes

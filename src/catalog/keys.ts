@@ -15,6 +15,41 @@ export function cacheKey(lookup: Lookup, values: KeyValues): string {
 }
 
 /**
+ * Keys that were made lately, by their only value. A text that was put together anew has to be hashed anew by whoever
+ * looks it up, which takes longer than all the rest.
+ */
+const made = new WeakMap<Lookup, Map<string, string>>()
+/** For each lookup: some 400 kB. Clients choose some of the values. */
+const madeMax = 2000
+
+/** As `cacheKey`; undefined for values that nothing can be found by. */
+export function findableKey(lookup: Lookup, values: KeyValues): string | undefined {
+  const value = onlyOf(values)
+  const known = value === undefined ? undefined : made.get(lookup)?.get(value)
+  if (known !== undefined) return known
+  if (!canExist(values)) return undefined
+  const key = cacheKey(lookup, values)
+  if (value !== undefined) remember(lookup, value, key)
+  return key
+}
+
+/** The first of the values, when no other is given. */
+function onlyOf(values: KeyValues): string | undefined {
+  for (let i = 1; i < values.length; i++) if (values[i] !== null) return undefined
+  return values[0] ?? undefined
+}
+
+function remember(lookup: Lookup, value: string, key: string): void {
+  // Taken out of the key, so that it does not keep the head that it stood in.
+  const own = key.slice(lookup.prefix.length + 1)
+  if (own !== value) return
+  const keys = made.get(lookup) ?? new Map<string, string>()
+  made.set(lookup, keys)
+  if (keys.size >= madeMax) keys.clear()
+  keys.set(own, key)
+}
+
+/**
  * The values that `key` spells, in the order of `lookup.by`: the inverse of `cacheKey`. Undefined for what `cacheKey`
  * never makes of this lookup.
  */
