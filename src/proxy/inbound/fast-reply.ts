@@ -149,19 +149,30 @@ export class FastReply implements Reply, Pending {
     if (this.#isLast && !this.isHeardOut && this.#isCounted) {
       this.#sayHeld()
       this.#hangUp()
+    } else if (this.#isEncrypted) {
+      this.#isDue = false
+      this.#sayLast()
     } else this.#flushSoon()
   }
 
   /** Writes what is held. */
   flush(): void {
+    if (!this.#isDue) return
     this.#isDue = false
     if (this.#state === 'headed') this.#sayHeld()
     else if (this.#state === 'ended') this.#sayLast()
   }
 
   #flushSoon(): void {
-    if (!this.#isDue) this.#replies.writes.add(this)
+    if (this.#isDue) return
     this.#isDue = true
+    // That it was encrypted and written is told a turn later: put off, it would be told after the client's next request.
+    if (this.#isEncrypted) queueMicrotask(() => this.flush())
+    else this.#replies.writes.add(this)
+  }
+
+  get #isEncrypted(): boolean {
+    return 'encrypted' in this.#socket
   }
 
   #sayHeld(): void {
@@ -174,7 +185,7 @@ export class FastReply implements Reply, Pending {
   /** Says what is held, if anything, and waits until all is on its way. */
   #sayLast(): void {
     // What is to be encrypted is never written at once.
-    if (!('encrypted' in this.#socket)) this.#sayHeld()
+    if (!this.#isEncrypted) this.#sayHeld()
     if (this.#held === '' && this.#socket.writableLength === 0) {
       this.#complete()
       return
@@ -197,7 +208,10 @@ export class FastReply implements Reply, Pending {
   }
 
   cut(): void {
-    if (this.#state !== 'closed') this.#socket.destroy()
+    if (this.#state === 'closed') return
+    // What was said may have the client see that the rest is missing.
+    this.#sayHeld()
+    this.#socket.destroy()
   }
 
   /** Its connection has room again. */

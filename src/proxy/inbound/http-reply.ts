@@ -113,14 +113,22 @@ export class HttpReply implements Reply, Pending {
   }
 
   flush(): void {
+    if (!this.#isDue) return
     this.#isDue = false
     if (!this.#ended) this.#sendHead()
     else if (!this.#isHungUp) this.#sendEnd()
   }
 
   #flushSoon(): void {
-    if (!this.#isDue) this.#host.writes.add(this)
+    if (this.#isDue) return
     this.#isDue = true
+    // As FastReply does it.
+    if (this.#isEncrypted) queueMicrotask(() => this.flush())
+    else this.#host.writes.add(this)
+  }
+
+  get #isEncrypted(): boolean {
+    return 'encrypted' in this.#socket
   }
 
   #sendHead(): void {
@@ -158,7 +166,10 @@ export class HttpReply implements Reply, Pending {
     if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers))
     this.#ended = true
     if (this.#isLastWord()) this.#hangUp()
-    else this.#flushSoon()
+    else if (this.#isEncrypted) {
+      this.#isDue = false
+      this.#sendEnd()
+    } else this.#flushSoon()
   }
 
   #sendEnd(): void {
@@ -183,7 +194,13 @@ export class HttpReply implements Reply, Pending {
   }
 
   cut(): void {
-    if (!this.#closed) this.#socket.destroy()
+    if (this.#closed) return
+    if (this.#isHeadHeld && !this.#ended) {
+      // What was said may have the client see that the rest is missing.
+      this.#sendHead()
+      this.#socket.uncork()
+    }
+    this.#socket.destroy()
   }
 
   /** Whether the connection closes after the reply, of which all is written, while the client still sends. */
