@@ -22,8 +22,11 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  // Not performance.now(): each thread has a start of its own for that.
-  monotonic: () => Number(process.hrtime.bigint()) / 1e6,
+  // Not performance.now(): each thread has a start of its own for that. Not hrtime.bigint(): a number is made of it at once.
+  monotonic() {
+    const [seconds, nanoseconds] = process.hrtime()
+    return seconds * 1e3 + nanoseconds / 1e6
+  },
   after(delayMs, call) {
     const timeout = setTimeout(call, delayMs)
     timeout.unref()

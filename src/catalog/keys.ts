@@ -1,4 +1,5 @@
 // The spelling of cache keys: contract for whoever reads /cache, and the join between events and entries.
+import QuickLRU from 'quick-lru'
 import type { Row } from '../base/json.ts'
 import type { Lookup } from '../entities/define.ts'
 
@@ -12,6 +13,40 @@ export function cacheKey(lookup: Lookup, values: KeyValues): string {
   let key = lookup.prefix
   for (let i = 0; i < last; i++) key += `:${spellPart(values[i] as string | null)}`
   return key
+}
+
+/**
+ * Keys that were made lately, by their only value. A text that was put together anew has to be hashed anew by whoever
+ * looks it up, which takes longer than all the rest.
+ */
+const made = new WeakMap<Lookup, QuickLRU<string, string>>()
+/** For each lookup, and as many again that are older: some 400 kB. Clients choose some of the values. */
+const madeMax = 1000
+
+/** As `cacheKey`; undefined for values that nothing can be found by. */
+export function findableKey(lookup: Lookup, values: KeyValues): string | undefined {
+  const value = onlyOf(values)
+  const known = value === undefined ? undefined : made.get(lookup)?.get(value)
+  if (known !== undefined) return known
+  if (!canExist(values)) return undefined
+  const key = cacheKey(lookup, values)
+  if (value !== undefined) remember(lookup, value, key)
+  return key
+}
+
+/** The first of the values, when no other is given. */
+function onlyOf(values: KeyValues): string | undefined {
+  for (let i = 1; i < values.length; i++) if (values[i] !== null) return undefined
+  return values[0] ?? undefined
+}
+
+function remember(lookup: Lookup, value: string, key: string): void {
+  // Taken out of the key, so that it does not keep the head that it stood in.
+  const own = key.slice(lookup.prefix.length + 1)
+  if (own !== value) return
+  const keys = made.get(lookup) ?? new QuickLRU<string, string>({ maxSize: madeMax })
+  made.set(lookup, keys)
+  keys.set(own, key)
 }
 
 /**

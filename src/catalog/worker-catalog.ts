@@ -19,7 +19,7 @@ import type { Catalog, Projection, Replacement, View } from './catalog.ts'
 import { Unknown } from './errors.ts'
 import { Holdings } from './holdings.ts'
 import { KeyFilter } from './key-filter.ts'
-import { cacheKey, canExist, type KeyValues } from './keys.ts'
+import { findableKey, type KeyValues } from './keys.ts'
 import { type Report, type ToWorker, type WorkerEnd, WorkerLink } from './link.ts'
 import type { Patch } from './patches.ts'
 import { WaitingList } from './waiting-list.ts'
@@ -319,8 +319,8 @@ class WorkerView implements View {
   }
 
   #look(query: Query): Cached | null | Promise<Cached | null> {
-    if (!canExist(query.values)) return null
-    const key = cacheKey(query.lookup, query.values)
+    const key = findableKey(query.lookup, query.values)
+    if (key === undefined) return null
     const found = this.#source.look(key, query)
     if (!(found instanceof Promise)) return this.#record(key, query, found.value, false)
     const answered = found.then(

@@ -25,20 +25,37 @@ export const kinds = {
  * Each name is looked at once. Clients choose them, so there is a bound, and no name keeps the head that it stood in:
  * some hundred kB.
  */
-const known = new Map<string, number>()
+const known = new Map<string, FieldName>()
 const knownMax = 2000
 const knownCharsMax = 64
 
-/** The sum of its `kinds`. */
-export function kindsOf(name: string): number {
-  return known.get(name) ?? learn(name)
+/** What is known of a name. */
+interface FieldName {
+  /** In lower case. */
+  readonly lower: string
+  /** The sum of its `kinds`. */
+  readonly kinds: number
 }
 
-function learn(name: string): number {
-  const found = look(name.toLowerCase())
+/** The sum of its `kinds`. */
+export function kindsOf(name: string): number {
+  return (known.get(name) ?? learn(name)).kinds
+}
+
+/** The name in lower case. */
+export function lowerOf(name: string): string {
+  return (known.get(name) ?? learn(name)).lower
+}
+
+function learn(name: string): FieldName {
+  const own = Buffer.from(name, 'latin1').toString('latin1')
+  const lower = own.toLowerCase()
+  // Of bytes alone; a plugin may make others.
+  if (own !== name) return { lower: name.toLowerCase(), kinds: look(name.toLowerCase()) }
+  const found = { lower, kinds: look(lower) }
   if (name.length > knownCharsMax) return found
   if (known.size >= knownMax) known.clear()
-  known.set(Buffer.from(name, 'latin1').toString('latin1'), found)
+  known.set(own, found)
   return found
 }
 

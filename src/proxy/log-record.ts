@@ -1,5 +1,6 @@
 // The record of one request that logging plugins write: contract for whoever reads their output.
 import type { Json, JsonObject, Row } from '../base/json.ts'
+import { lowerOf } from './field-names.ts'
 import type { Headers } from './headers.ts'
 import type { ProxyRequest } from './proxy-request.ts'
 
@@ -53,7 +54,7 @@ function readable(headers: Headers): JsonObject {
   const raw = headers.raw()
   const fields: Record<string, string> = {}
   for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] as string).toLowerCase()
+    const name = lowerOf(raw[i] as string)
     const value = readableText(raw[i + 1] as string)
     const before = Object.hasOwn(fields, name) ? `${fields[name]}, ` : ''
     if (name === '__proto__') Object.defineProperty(fields, name, own(before + value))

@@ -82,6 +82,24 @@ describe('file-log', () => {
       expect(await numbers()).deep.equal(Array.from({ length: 1000 }, (_, n) => n))
     })
 
+    it('lines that come one after the other are gathered, and the first is not kept waiting', async () => {
+      let sizes = 0
+      let before = 0
+      log(0)
+      await written(1)
+      for (let n = 1; n < 200; n++) {
+        log(n)
+        await new Promise((resolve) => setImmediate(resolve))
+        const { size } = await stat(path)
+        if (size !== before) sizes++
+        before = size
+      }
+      await phases.stop?.()
+      expect((await numbers()).length).equal(200)
+      // Each alone would be seen each time, but for a few.
+      expect(sizes).below(100)
+    })
+
     it('appends to a file that is there, and several files do not mix', async () => {
       await writeFile(path, '{"n":"before"}\n')
       log(1)

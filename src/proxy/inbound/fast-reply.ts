@@ -1,6 +1,7 @@
 // The way back to one client of the fast lane. What it says is, byte for byte, what HttpReply has node:http say.
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
+import type { Pending, WriteBatch } from '../../base/write-batch.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
@@ -19,6 +20,7 @@ import { isNamed } from './strictness.ts'
 
 export interface FastRepliesOptions {
   readonly clock: Clock
+  readonly writes: WriteBatch
   /** What clients are told of how long an idle connection is kept. */
   readonly idleMs: number
   /** Whether connections are to be closed after the reply in hand. */
@@ -33,23 +35,14 @@ export class FastReplies {
   readonly date: DateLine
   /** The field Keep-Alive, with the end of its line. */
   readonly keepAlive: string
-  readonly #headed: FastReply[] = []
+  readonly writes: WriteBatch
 
-  constructor({ clock, idleMs, isDraining }: FastRepliesOptions) {
+  constructor({ clock, writes, idleMs, isDraining }: FastRepliesOptions) {
     this.clock = clock
+    this.writes = writes
     this.isDraining = isDraining
     this.date = new DateLine(clock)
     this.keepAlive = `Keep-Alive: timeout=${Math.floor(idleMs / 1000)}\r\n`
-  }
-
-  /** Its body may be long in coming. What is here when this tick's work is done goes with the head. */
-  flushLater(reply: FastReply): void {
-    if (this.#headed.push(reply) === 1) queueMicrotask(this.#flush)
-  }
-
-  readonly #flush = (): void => {
-    for (const reply of this.#headed) reply.flush()
-    this.#headed.length = 0
   }
 }
 
@@ -60,7 +53,7 @@ export interface FastRequest {
   readonly body: CountedBody | null
 }
 
-export class FastReply implements Reply {
+export class FastReply implements Reply, Pending {
   watcher: ReplyWatcher = nobody
   /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
   lingersSince = Number.POSITIVE_INFINITY
@@ -69,7 +62,7 @@ export class FastReply implements Reply {
   readonly #replies: FastReplies
   /** Called once, when it is closed, after its watcher. */
   readonly #closed: () => void
-  #state: 'open' | 'headed' | 'ended' | 'closed' = 'open'
+  #state: 'open' | 'headed' | 'ended' | 'hung up' | 'closed' = 'open'
   #isSpoiled = false
   /** Whether the connection closes after it. */
   #isLast: boolean
@@ -77,6 +70,8 @@ export class FastReply implements Reply {
   #isBodiless = false
   /** What is still to be written. */
   #held = ''
+  /** Whether it is in the batch. */
+  #isDue = false
   #bytesSent = 0
 
   constructor(socket: Socket, request: FastRequest, replies: FastReplies, closed: () => void) {
@@ -133,7 +128,8 @@ export class FastReply implements Reply {
     if (!this.open) return
     this.#held = this.#headText(status, reason, headers)
     this.#state = 'headed'
-    this.#replies.flushLater(this)
+    // The body may be long in coming. What of it is here by then goes with the head.
+    this.#flushSoon()
   }
 
   write(chunk: Uint8Array): boolean {
@@ -151,32 +147,55 @@ export class FastReply implements Reply {
     if (this.#isInChunks) this.#held += lastChunk(trailers)
     this.#state = 'ended'
     if (this.#isLast && !this.isHeardOut && this.#isCounted) {
-      this.flush()
+      this.#sayHeld()
       this.#hangUp()
-      return
-    }
-    // What is to be encrypted is never written at once.
-    if (!('encrypted' in this.#socket)) this.flush()
-    if (this.#held === '' && this.#socket.writableLength === 0) this.#complete()
-    else this.#sayLast()
+    } else if (this.#isEncrypted) {
+      this.#isDue = false
+      this.#sayLast()
+    } else this.#flushSoon()
+  }
+
+  /** Writes what is held. */
+  flush(): void {
+    if (!this.#isDue) return
+    this.#isDue = false
+    if (this.#state === 'headed') this.#sayHeld()
+    else if (this.#state === 'ended') this.#sayLast()
+  }
+
+  #flushSoon(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    // That it was encrypted and written is told a turn later: put off, it would be told after the client's next request.
+    if (this.#isEncrypted) queueMicrotask(() => this.flush())
+    else this.#replies.writes.add(this)
+  }
+
+  get #isEncrypted(): boolean {
+    return 'encrypted' in this.#socket
+  }
+
+  #sayHeld(): void {
+    if (this.#held === '') return
+    const text = this.#held
+    this.#held = ''
+    this.#say(text)
   }
 
   /** Says what is held, if anything, and waits until all is on its way. */
   #sayLast(): void {
+    // What is to be encrypted is never written at once.
+    if (!this.#isEncrypted) this.#sayHeld()
+    if (this.#held === '' && this.#socket.writableLength === 0) {
+      this.#complete()
+      return
+    }
     const text = this.#held
     this.#held = ''
     this.#bytesSent += text.length
     this.#socket.write(text, 'latin1', (error) => {
       if (!error) this.#complete()
     })
-  }
-
-  /** Writes what is held. */
-  flush(): void {
-    if (this.#held === '') return
-    const text = this.#held
-    this.#held = ''
-    this.#say(text)
   }
 
   switchTo(): undefined {}
@@ -189,7 +208,10 @@ export class FastReply implements Reply {
   }
 
   cut(): void {
-    if (this.#state !== 'closed') this.#socket.destroy()
+    if (this.#state === 'closed') return
+    // What was said may have the client see that the rest is missing.
+    this.#sayHeld()
+    this.#socket.destroy()
   }
 
   /** Its connection has room again. */
@@ -221,7 +243,7 @@ export class FastReply implements Reply {
     const isAlone = this.#isCounted && this.#held === ''
     if (!isAlone) socket.cork()
     if (this.#isInChunks) this.#held += `${chunk.length.toString(16)}\r\n`
-    this.flush()
+    this.#sayHeld()
     this.#bytesSent += chunk.length
     socket.write(chunk)
     if (this.#isInChunks) this.#say('\r\n')
@@ -246,6 +268,7 @@ export class FastReply implements Reply {
    * connection would be reset by what is still on its way, and with it the reply lost.
    */
   #hangUp(): void {
+    this.#state = 'hung up'
     this.lingersSince = this.#replies.clock.monotonic()
     this.#socket.end(() => this.#close(this.#socket.writableFinished))
   }

@@ -8,6 +8,7 @@ import { type Address, formatAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { WriteBatch } from '../../base/write-batch.ts'
 import type { KeyPair } from '../../plugins/plugin.ts'
 import { wordsOf } from '../answer-words.ts'
 import { Counters } from '../counters.ts'
@@ -19,7 +20,7 @@ import { FastHeadReader } from './fast-head.ts'
 import { FastLane, type FastLaneParts } from './fast-lane.ts'
 import { FastReplies } from './fast-reply.ts'
 import { headText } from './head.ts'
-import { HttpReply, hasBody } from './http-reply.ts'
+import { HttpReply, type HttpReplyHost, hasBody } from './http-reply.ts'
 import type { Handler, Inbound } from './inbound.ts'
 import { type ClientLimits, defaultLimits } from './limits.ts'
 import { SharedSocket } from './shared-socket.ts'
@@ -71,6 +72,7 @@ export class HttpInbound implements Inbound {
   readonly #sockets = new Set<Socket>()
   readonly #repeats: Repeats
   readonly #limits: ClientLimits
+  readonly #replyHost: HttpReplyHost
   /** Undefined: all is for the ordinary lane. */
   readonly #fastLane: FastLaneParts | undefined
   /** Has node:http read a connection. */
@@ -86,6 +88,7 @@ export class HttpInbound implements Inbound {
     this.#counters = new Counters(options.counters)
     this.#repeats = new Repeats(options.clock)
     this.#limits = { ...defaultLimits, ...options.limits }
+    this.#replyHost = { clock: this.#clock, writes: new WriteBatch(), isLast: () => this.#draining }
     const serverOptions = {
       ...strictOptions(this.#limits),
       keepAliveTimeout: this.#limits.idleMs,
@@ -206,7 +209,10 @@ export class HttpInbound implements Inbound {
       clock,
       memory: Buffer.allocUnsafeSlow(readBytes),
       reader: new FastHeadReader(this.#limits),
-      replies: new FastReplies({ clock, idleMs: this.#limits.idleMs, isDraining: () => this.#draining }),
+      replies: new FastReplies({
+        ...{ clock, writes: this.#replyHost.writes, idleMs: this.#limits.idleMs },
+        isDraining: () => this.#draining,
+      }),
       serve: (connection, reply, incoming) => {
         this.#counters.add('fast', 1)
         this.#serve(connection, reply, incoming)
@@ -264,7 +270,7 @@ export class HttpInbound implements Inbound {
   }
 
   #begin(connection: Connection, request: IncomingMessage, response: ServerResponse): void {
-    const reply = new HttpReply(request, response, this.#clock, () => this.#draining)
+    const reply = new HttpReply(request, response, this.#replyHost)
     response.once('close', () => {
       // A client that still sends is heard out: cut, it might never see the answer.
       if (!reply.isHeardOut && !connection.socket.destroyed) {

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
+import type { Pending, WriteBatch } from '../../base/write-batch.ts'
 import { Headers } from '../headers.ts'
 import { without } from '../hop-by-hop.ts'
 import type { Answer } from '../request.ts'
@@ -16,13 +17,20 @@ import {
 } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
-export class HttpReply implements Reply {
+/** What all replies of an inbound lean on. */
+export interface HttpReplyHost {
+  readonly clock: Clock
+  readonly writes: WriteBatch
+  /** Asked when the head is sent: whether the connection is to be closed after it. */
+  readonly isLast: () => boolean
+}
+
+export class HttpReply implements Reply, Pending {
   watcher: ReplyWatcher = nobody
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #socket: Socket
-  readonly #clock: Clock
-  readonly #isLast: () => boolean
+  readonly #host: HttpReplyHost
   readonly #writtenBefore: number
   #isSpoiled = false
   /** As sent. */
@@ -30,22 +38,23 @@ export class HttpReply implements Reply {
   #isBodiless = false
   /** Whether some of the body was written. */
   #begun = false
-  /** Whether the head was given to node:http, and may wait for what else this tick brings. */
+  /** Whether the head was given to node:http, and may wait for what else this turn brings. */
   #isHeadHeld = false
+  /** Whether it is in the batch. */
+  #isDue = false
   /** What it waits with. */
   #first: Uint8Array | undefined
   #ended = false
+  #isHungUp = false
   #closed = false
   /** When the reply was complete, on the monotonic clock, while the client still sent; else Infinity. */
   lingersSince = Number.POSITIVE_INFINITY
 
-  /** @param isLast  asked when the head is sent: whether the connection is to be closed after it */
-  constructor(request: IncomingMessage, response: ServerResponse, clock: Clock, isLast: () => boolean) {
+  constructor(request: IncomingMessage, response: ServerResponse, host: HttpReplyHost) {
     this.#request = request
     this.#response = response
     this.#socket = request.socket
-    this.#clock = clock
-    this.#isLast = isLast
+    this.#host = host
     this.#writtenBefore = request.socket.bytesWritten
     response.on('drain', () => this.watcher.drained())
     response.on('error', () => response.destroy())
@@ -92,7 +101,7 @@ export class HttpReply implements Reply {
       headers,
       (name) => name === 'transfer-encoding' || (name === 'trailer' && !withTrailers),
     )
-    if (this.#isSpoiled || this.#isLast()) raw.push('Connection', 'close')
+    if (this.#isSpoiled || this.#host.isLast()) raw.push('Connection', 'close')
     this.#headers = raw
     this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
     // node:http would refuse them too, but remember what it had seen by then for another head.
@@ -100,7 +109,26 @@ export class HttpReply implements Reply {
     this.#response.writeHead(status, phraseOf(status, reason), raw)
     // The body may be long in coming. If it is here already, it has been written by then, and one packet takes both.
     this.#isHeadHeld = true
-    queueMicrotask(() => this.#sendHead())
+    this.#flushSoon()
+  }
+
+  flush(): void {
+    if (!this.#isDue) return
+    this.#isDue = false
+    if (!this.#ended) this.#sendHead()
+    else if (!this.#isHungUp) this.#sendEnd()
+  }
+
+  #flushSoon(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    // As FastReply does it.
+    if (this.#isEncrypted) queueMicrotask(() => this.flush())
+    else this.#host.writes.add(this)
+  }
+
+  get #isEncrypted(): boolean {
+    return 'encrypted' in this.#socket
   }
 
   #sendHead(): void {
@@ -138,7 +166,14 @@ export class HttpReply implements Reply {
     if (trailers.length > 0) this.#response.addTrailers(pairsOf(trailers))
     this.#ended = true
     if (this.#isLastWord()) this.#hangUp()
-    else if (this.#first) this.#endWith(this.#first)
+    else if (this.#isEncrypted) {
+      this.#isDue = false
+      this.#sendEnd()
+    } else this.#flushSoon()
+  }
+
+  #sendEnd(): void {
+    if (this.#first) this.#endWith(this.#first)
     else this.#response.end()
   }
 
@@ -159,7 +194,13 @@ export class HttpReply implements Reply {
   }
 
   cut(): void {
-    if (!this.#closed) this.#socket.destroy()
+    if (this.#closed) return
+    if (this.#isHeadHeld && !this.#ended) {
+      // What was said may have the client see that the rest is missing.
+      this.#sendHead()
+      this.#socket.uncork()
+    }
+    this.#socket.destroy()
   }
 
   /** Whether the connection closes after the reply, of which all is written, while the client still sends. */
@@ -176,7 +217,8 @@ export class HttpReply implements Reply {
    * does it, the connection would be reset by what is still on its way, and with it the reply lost.
    */
   #hangUp(): void {
-    this.lingersSince = this.#clock.monotonic()
+    this.#isHungUp = true
+    this.lingersSince = this.#host.clock.monotonic()
     if (this.#first) this.#writeFirst()
     else this.#flushHead()
     // What is written may not be on its way yet: a request without a body is over at once.

@@ -1,6 +1,7 @@
 // One request to an upstream and the answer to it.
 
 import { codeOf, describeError } from '../../base/errors.ts'
+import type { Pending, WriteBatch } from '../../base/write-batch.ts'
 import type { Counters } from '../counters.ts'
 import { UpstreamFailed, type UpstreamFailureReason } from '../errors.ts'
 import { reasonOf } from './failure.ts'
@@ -16,6 +17,7 @@ import type { ConnectionUser, UpstreamConnection } from './upstream-connection.t
 export interface ExchangeHost {
   readonly timeouts: Timeouts
   readonly counters: Counters
+  readonly writes: WriteBatch
   /** Called when this node has no descriptor or port left for a connection. */
   exhausted(): void
 }
@@ -30,21 +32,21 @@ type Waiting = 'socket' | 'connect' | 'send' | 'client' | 'read' | 'drain' | 'ei
 /** Heads before the answer. Each puts off the time that the upstream has, so some end there must be. */
 const informedMax = 100
 
-export class HttpExchange implements Exchange, ConnectionUser, Customer {
+export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending {
   readonly #host: ExchangeHost
   readonly #pool: Pool
   readonly #request: OutboundRequest
   readonly #receiver: Receiver
   #connection: UpstreamConnection | undefined
-  /** Until it is written: the head of the request. */
-  #head: string | undefined
+  readonly #head: string
+  /** Whether the head is to be written to the connection that it has now. */
+  #isHeadDue = false
   /** Of the body, as announced; undefined: it goes in chunks. */
   readonly #length: number | undefined
   #waiting: Waiting = 'socket'
   /** Undefined: it was not looked at since. */
   #since: number | undefined
   #bodyBytes = 0
-  #isBodyBegun = false
   #isBodyEnded: boolean
   #informedTimes = 0
   #tunnel: Tunnel | undefined
@@ -79,6 +81,7 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer {
   /** Of its pool. */
   use(connection: UpstreamConnection): void {
     this.#connection = connection
+    this.#isHeadDue = false
     connection.begin(this, this.#request.method)
     if (connection.isOpen) this.connected()
     else this.#wait('connect')
@@ -119,9 +122,11 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer {
     // One that is sent again holds another, in the place of the first.
     if (!this.#isCountedInUse) this.#host.counters.add('upstreamInUse', 1)
     this.#isCountedInUse = true
+    this.#isHeadDue = true
+    // Some clients send their body when they have seen the answer's head. What has come of it by then goes along.
+    this.#host.writes.add(this)
     const { body } = this.#request
     if (!body) {
-      this.#connection?.write(this.#head as string)
       this.#wait('read')
       return
     }
@@ -129,8 +134,10 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer {
     body.on('data', (chunk: Buffer) => this.#sendChunk(chunk))
     body.on('end', () => this.#sendEnd())
     body.resume()
-    // Some clients send their body when they have seen the answer's head. What has come of it by then goes along.
-    queueMicrotask(() => this.#sendHead())
+  }
+
+  flush(): void {
+    if (this.#waiting !== 'nothing') this.#sendHead()
   }
 
   drained(): void {
@@ -211,10 +218,9 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer {
   }
 
   #sendHead(): void {
-    const head = this.#head
-    if (this.#isBodyBegun || this.#waiting === 'nothing' || head === undefined) return
-    this.#isBodyBegun = true
-    this.#connection?.write(head)
+    if (!this.#isHeadDue) return
+    this.#isHeadDue = false
+    this.#connection?.write(this.#head)
   }
 
   #sendChunk(chunk: Buffer): void {

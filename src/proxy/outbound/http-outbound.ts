@@ -1,5 +1,6 @@
 // Upstreams over HTTP/1.1, plain or TLS, on connections that are kept and reused.
 import type { Clock, Timer } from '../../base/clock.ts'
+import { WriteBatch } from '../../base/write-batch.ts'
 import type { UpstreamUrl } from '../../entities/upstream-url.ts'
 import { Counters } from '../counters.ts'
 import { type ExchangeHost, HttpExchange } from './exchange.ts'
@@ -62,6 +63,7 @@ export class HttpOutbound implements Outbound {
     this.#host = {
       timeouts: { ...defaultTimeouts, ...options.timeouts },
       counters: this.#counters,
+      writes: new WriteBatch(),
       // Also for whoever else in this process needs what they take.
       exhausted: () => this.#closeIdle(),
     }

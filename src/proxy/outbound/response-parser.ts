@@ -247,6 +247,11 @@ export class ResponseParser {
   }
 
   #noticeConnection(value: string): void {
+    // As most say.
+    if (value === 'keep-alive') {
+      this.#keeps = true
+      return
+    }
     for (const token of value.split(',')) {
       const lower = token.trim().toLowerCase()
       if (lower === 'close') this.#closes = true

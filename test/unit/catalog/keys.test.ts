@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { cacheKey, canExist, familyOf, keyOfRow, parseKey } from '../../../src/catalog/keys.ts'
+import { cacheKey, canExist, familyOf, findableKey, keyOfRow, parseKey } from '../../../src/catalog/keys.ts'
 import { parsePluginKey, viewOfPlugins } from '../../../src/catalog/kong-keys.ts'
 import { plugin } from '../../../src/entities/plugin.ts'
 
@@ -34,6 +34,26 @@ describe('cache keys', () => {
     expect(cacheKey({ prefix: 'keyauth_credentials', by: ['key'] }, ['a:b%'])).to.equal(
       'keyauth_credentials:a:b%',
     )
+  })
+
+  it('are the same when they are made again, whatever was made before', () => {
+    const single = { prefix: 'p', by: ['a'] }
+    const pair = { prefix: 'p', by: ['a', 'b'] }
+    const value = fc.option(fc.string({ unit: fc.constantFrom(':', '%', '2', '\0', '\ud800', 'x') }))
+    const asked = fc.oneof(
+      value.map((a) => ({ lookup: single, values: [a] })),
+      fc.tuple(value, value).map((values) => ({ lookup: pair, values })),
+    )
+    const check = fc.property(fc.array(asked, { maxLength: 20 }), (list) => {
+      for (const { lookup, values } of [...list, ...list])
+        expect(findableKey(lookup, values)).to.equal(canExist(values) ? cacheKey(lookup, values) : undefined)
+    })
+    fc.assert(check, { numRuns: 500 })
+  })
+
+  it('are made for more values than are remembered', () => {
+    const lookup = { prefix: 'many', by: ['a'] }
+    for (let i = 0; i < 5000; i++) expect(findableKey(lookup, [`${i % 2500}`])).to.equal(`many:${i % 2500}`)
   })
 
   describe('are read back', () => {
