@@ -77,7 +77,10 @@ class ProxyWorker {
     const contextFor: ContextFor = (serverName) => this.#gateway?.contextFor(serverName)
     this.#tlsInbound = new HttpInbound({
       ...inboundOptions,
-      tls: { pair: proxy.pair, contextFor, ticketKeys, handshakeTimeoutMs: setup.handshakeTimeoutMs },
+      tls: {
+        ...{ pair: proxy.pair, contextFor, ticketKeys },
+        ...{ handshakeTimeoutMs: setup.handshakeTimeoutMs, http2: setup.http2 },
+      },
     })
   }
 

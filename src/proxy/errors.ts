@@ -155,6 +155,8 @@ const refusals = {
   coding: [501, 'The only transfer coding that is understood is chunked'],
   version: [505, 'The protocol is HTTP/1.1, or HTTP/1.0'],
   'slow-download': null,
+  http2: null,
+  'http2-flood': null,
   pipelined: null,
   connections: null,
 } as const satisfies Record<string, readonly [status: number, message: string] | null>
