@@ -218,6 +218,13 @@ export const changedTooOften = comeAgain(
   'The configuration changes faster than this request could be decided',
 )
 
+/** A gRPC server behind the gateway speaks nothing else, and what it says after a body has no place in HTTP/1.1. */
+export const http2Needed: Answer = {
+  status: 426,
+  body: { message: 'Please use HTTP2 protocol' },
+  headers: { Connection: 'Upgrade', Upgrade: 'HTTP/2' },
+}
+
 export const robots: Answer = {
   status: 200,
   body: 'User-agent: *\nDisallow: /\n',

@@ -12,9 +12,10 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import { wordsOf } from '../answer-words.ts'
 import type { Counter, Counters } from '../counters.ts'
 import { type RefusalReason, refusalPage } from '../errors.ts'
-import type { Incoming } from '../request.ts'
+import { http2Version, type Incoming } from '../request.ts'
+import { isGrpc } from './grpc-answer.ts'
 import { Http2Body } from './http2-body.ts'
-import { http2Version, readHead } from './http2-head.ts'
+import { readHead } from './http2-head.ts'
 import { Http2Reply } from './http2-reply.ts'
 import type { Handler } from './inbound.ts'
 import type { ClientLimits } from './limits.ts'
@@ -123,7 +124,9 @@ export class Http2Connection {
     const head = readHead(raw, limits)
     const method = raw[raw.indexOf(':method') + 1] as string
     const body = stream.endAfterHeaders ? null : new Http2Body(stream, () => this.#askForBody(stream, raw))
-    const reply: Http2Reply = new Http2Reply(stream, { method, body }, () => this.#finished(reply))
+    const reply: Http2Reply = new Http2Reply(stream, { method, body, isGrpc: isGrpc(raw) }, () =>
+      this.#finished(reply),
+    )
     this.#begin(reply)
     if (typeof head === 'string') {
       this.#refuse(reply, head)

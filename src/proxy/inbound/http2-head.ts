@@ -2,6 +2,7 @@
 // alone, nghttp2 has seen to: pseudo-header fields that are missing, repeated, unknown or out of place, upper-case names,
 // and fields that belong to one connection of HTTP/1.1 (RFC 9113, 8.2 and 8.3) have reset the stream by then.
 import type { RefusalReason } from '../errors.ts'
+import { http2Version } from '../request.ts'
 import type { HeadBounds } from './limits.ts'
 import { faultOfRequest } from './strictness.ts'
 
@@ -11,9 +12,6 @@ export interface Http2Head {
   /** Names and values in turn, `host` first; no pseudo-header fields. */
   readonly rawHeaders: readonly string[]
 }
-
-/** The version as plugins and node:http spell it. */
-export const http2Version = '2.0'
 
 /**
  * @param raw  names and values in turn, pseudo-header fields among them

@@ -3,6 +3,7 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'nod
 import type { RefusalReason } from '../errors.ts'
 import { kinds, kindsOf } from '../field-names.ts'
 import type { Answer } from '../request.ts'
+import { grpcHead, isGrpc } from './grpc-answer.ts'
 import { canHaveTrailers, isBodilessStatus, requireFields } from './head.ts'
 import type { Http2Body } from './http2-body.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
@@ -14,6 +15,7 @@ export interface Http2Request {
   readonly method: string
   /** Null when the head said that there is none. */
   readonly body: Http2Body | null
+  readonly isGrpc: boolean
 }
 
 export class Http2Reply implements Reply {
@@ -80,8 +82,8 @@ export class Http2Reply implements Reply {
 
   write(chunk: Uint8Array): boolean {
     if (!this.open || chunk.length === 0 || this.#isBodiless) return true
-    this.#sayHead(false, chunk.length)
-    // To 205, as to those, there is no body for node:http2.
+    this.#sayHead(false, chunk)
+    // To 205, as to those, there is no body for node:http2; nor is there one to what is told as a status of gRPC.
     if (this.#stream.writableEnded) return true
     this.#bytesSent += chunk.length
     return this.#stream.write(chunk)
@@ -136,18 +138,29 @@ export class Http2Reply implements Reply {
 
   /**
    * @param isAll  whether there is nothing to come after it
-   * @param bytes  of the body that are sent with it
+   * @param first  of the body, to be sent with it
    */
-  #sayHead(isAll: boolean, bytes = 0): void {
+  #sayHead(isAll: boolean, first?: Uint8Array): void {
     const raw = this.#head
     if (raw === undefined) return
     this.#head = undefined
     if (this.#stream.destroyed || this.#stream.closed) return
+    if (this.#request.isGrpc && !isGrpc(raw)) {
+      this.#sayGrpcHead(raw, first)
+      return
+    }
     this.#count(raw)
     // A stream that does not wait for trailers is ended in order by node:http2 before it is reset, and what was cut off
     // would be taken for all.
-    const waitForTrailers = this.#length === undefined || this.#length > bytes
+    const waitForTrailers = this.#length === undefined || this.#length > (first?.length ?? 0)
     this.#stream.respond(raw, isAll ? { endStream: true } : { waitForTrailers })
+  }
+
+  #sayGrpcHead([, status, ...fields]: string[], first: Uint8Array | undefined): void {
+    const head = grpcHead(Number(status), fields, first)
+    this.#isBodiless = true
+    this.#count(head)
+    this.#stream.respond(head, { endStream: true })
   }
 
   #sendTrailers(): void {
