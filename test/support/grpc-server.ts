@@ -116,8 +116,9 @@ export interface Told {
 export class GrpcClient {
   readonly #client: grpc.Client
 
-  constructor(port: number) {
-    const credentials = grpc.credentials.createSsl(Buffer.from(certificate))
+  /** @param ca  whose certificate it takes; default: that of the tests */
+  constructor(port: number, ca = certificate) {
+    const credentials = grpc.credentials.createSsl(Buffer.from(ca))
     this.#client = new grpc.Client(`localhost:${port}`, credentials, options)
   }
 

@@ -16,8 +16,9 @@ export interface Http2Answered {
   readonly informed: readonly number[]
 }
 
-export async function connectHttp2(port: number): Promise<ClientHttp2Session> {
-  const session = http2.connect(`https://localhost:${port}`, { ca: certificate, maxSessionMemory })
+/** @param ca  whose certificate it takes; default: that of the tests */
+export async function connectHttp2(port: number, ca = certificate): Promise<ClientHttp2Session> {
+  const session = http2.connect(`https://localhost:${port}`, { ca, maxSessionMemory })
   session.on('error', () => {})
   await once(session, 'remoteSettings')
   return session

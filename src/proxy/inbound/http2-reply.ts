@@ -61,6 +61,7 @@ export class Http2Reply implements Reply {
 
   inform(status: number, headers: readonly string[]): void {
     if (this.#state !== 'open' || this.#stream.destroyed || this.#stream.session?.closed) return
+    requireFields(headers)
     const fields = fieldsOf(headers)
     this.#count(fields)
     this.#stream.additionalHeaders({ ':status': status, ...objectOf(fields) })

@@ -16,12 +16,16 @@ export interface Http2ExchangeParts {
   readonly finished: (exchange: Http2Exchange) => void
 }
 
+/** Heads before the answer, as over HTTP/1.1. */
+const informedMax = 100
+
 export class Http2Exchange implements Exchange {
   readonly #parts: Http2ExchangeParts
   readonly #request: OutboundRequest
   readonly #receiver: Receiver
   readonly #stream: ClientHttp2Stream
   #bodyBytes = 0
+  #informedTimes = 0
   #trailers: readonly string[] = []
   #error: Error | undefined
   #hasHead = false
@@ -77,6 +81,10 @@ export class Http2Exchange implements Exchange {
   #listen(stream: ClientHttp2Stream): void {
     stream.on('headers', (headers, _flags, raw) => {
       const status = Number(headers[':status'])
+      if (++this.#informedTimes > informedMax) {
+        this.#fail('protocol', `the upstream sent more than ${informedMax} informational heads`)
+        return
+      }
       if (this.#goesOn() && status !== 100) this.#receiver.inform(status, fieldsOf(raw))
     })
     stream.on('response', (headers, flags, raw) => {
