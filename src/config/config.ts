@@ -39,6 +39,7 @@ export interface Config {
     readonly minPositionWaitMs: number
     readonly handshakeTimeoutMs: number
     readonly fastLane: boolean
+    readonly http2: boolean
     /** What a client may take of time and room. */
     readonly limits: {
       readonly headMs: number
@@ -50,6 +51,7 @@ export interface Config {
       readonly fieldsMax: number
       readonly headBytesMax: number
       readonly connectionsMax: number
+      readonly streamsMax: number
     }
     readonly heldBytesMax: number
   }
@@ -270,6 +272,7 @@ function configFrom(values: Settled, embedded: boolean): Omit<Config, 'derived'>
       minPositionWaitMs: values['proxy.min_position_wait'],
       handshakeTimeoutMs: values['proxy.tls_handshake_timeout'],
       fastLane: values['proxy.fast_lane'],
+      http2: values['proxy.http2'],
       limits: limitsOf(values),
       heldBytesMax: values['proxy.held_body_max'],
     },
@@ -349,6 +352,7 @@ function limitsOf(values: Settled): Config['proxy']['limits'] {
     fieldsMax: values['proxy.head_lines_max'],
     headBytesMax: values['proxy.head_max'],
     connectionsMax: values['proxy.connections_max'],
+    streamsMax: values['proxy.http2_streams_max'],
   }
 }
 

@@ -294,6 +294,21 @@ export const settings = {
     reload: false,
     help: 'Whether plain requests are read and answered without the HTTP server of Node, at less than half of what that takes. What is in any way out of the ordinary is for that in either case, and nothing is taken or refused that would not be without it. Off, all are.',
   },
+  'proxy.http2': {
+    type: 'boolean',
+    default: true,
+    reload: false,
+    help: 'Whether clients of `proxy_listen_ssl` may agree on HTTP/2 in their handshake (ALPN). Off, all are told of HTTP/1.1 only.',
+  },
+  'proxy.http2_streams_max': {
+    type: 'number',
+    default: 100,
+    minimum: 1,
+    maximum: 10_000,
+    whole: true,
+    reload: false,
+    help: 'Requests at once on one connection over HTTP/2; clients are told, and what comes beyond is refused. More lets one client take more of a worker: each may hold some 64 KB of a body that nobody reads yet. All connections together have at most `proxy.connections_max` requests, for each worker; what comes beyond is refused so that clients may send it again.',
+  },
 
   'proxy.held_body_max': {
     type: 'number',

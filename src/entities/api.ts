@@ -37,7 +37,7 @@ export const api = defineEntity({
       required: true,
       check: checkUpstream,
       example: 'http://mockbin.com',
-      help: 'http or https URL that requests are sent to',
+      help: 'http or https URL that requests are sent to; grpc or grpcs for a gRPC server',
     },
     preserve_host: { type: 'boolean', default: false, help: "send the client's Host header to the upstream" },
   },
@@ -92,6 +92,10 @@ function checkPath(value: Json): FieldVerdict {
 
 function checkUpstream(value: Json): FieldVerdict {
   const url = String(value)
-  if (!/^https?:\/\//i.test(url)) return { error: 'Supported protocols are HTTP and HTTPS' }
-  return parseUpstreamUrl(url) ? undefined : { error: 'upstream_url is not a url' }
+  if (!/^(?:https?|grpcs?):\/\//i.test(url)) return { error: 'Supported protocols are HTTP and HTTPS' }
+  const upstream = parseUpstreamUrl(url)
+  if (!upstream) return { error: 'upstream_url is not a url' }
+  if (upstream.isGrpc && (upstream.path !== '' || upstream.query !== undefined))
+    return { error: `a gRPC upstream_url is a host and a port, without path and query: ${url}` }
+  return undefined
 }

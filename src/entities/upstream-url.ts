@@ -2,6 +2,8 @@
 // the proxy reads by the same function: a row that was let in can be proxied.
 
 export interface UpstreamUrl {
+  /** Whether it is a gRPC server, which speaks HTTP/2 and nothing else. */
+  readonly isGrpc: boolean
   readonly encrypted: boolean
   /** A name or an address, IPv6 without brackets. */
   readonly host: string
@@ -20,11 +22,13 @@ export function parseUpstreamUrl(url: string): UpstreamUrl | undefined {
   if (/[\s\p{Cc}]/u.test(url) || !URL.canParse(url)) return undefined
   const parts = shape.exec(url)?.groups
   if (!parts) return undefined
-  const encrypted = parts.scheme?.toLowerCase() === 'https'
+  const scheme = parts.scheme?.toLowerCase() ?? ''
+  const encrypted = scheme.endsWith('s')
   const host = parts.host as string
   const port = parts.port === undefined ? (encrypted ? 443 : 80) : Number(parts.port)
   if (port === 0) return undefined
   return {
+    isGrpc: scheme.startsWith('grpc'),
     encrypted,
     host: host.replace(/^\[|\]$/g, ''),
     port,
@@ -35,7 +39,7 @@ export function parseUpstreamUrl(url: string): UpstreamUrl | undefined {
 }
 
 const shape =
-  /^(?<scheme>https?):\/\/(?:[^/?#]*@)?(?<host>\[[\da-f:.]+\]|[\w.-]+)(?::(?<port>\d+))?(?<path>\/[^?#]*)?(?:\?(?<query>[^#]*))?(?:#|$)/i
+  /^(?<scheme>https?|grpcs?):\/\/(?:[^/?#]*@)?(?<host>\[[\da-f:.]+\]|[\w.-]+)(?::(?<port>\d+))?(?<path>\/[^?#]*)?(?:\?(?<query>[^#]*))?(?:#|$)/i
 
 function bytesOf(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')

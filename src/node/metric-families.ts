@@ -92,6 +92,9 @@ export const familyGroups: readonly FamilyGroup[] = [
       counter('requests_fast_total', 'Requests that were plain enough for the fast lane.', ({ proxy }) =>
         proxy.get('fast'),
       ),
+      counter('requests_multiplexed_total', 'Requests that came over HTTP/2.', ({ proxy }) =>
+        proxy.get('http2'),
+      ),
       counter('requests_routed_total', 'Requests that matched an API.', ({ proxy }) => proxy.get('routed')),
       counters(
         ['status'],

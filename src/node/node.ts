@@ -315,6 +315,7 @@ class Node implements RunningNode {
         limits: config.proxy.limits,
         handshakeTimeoutMs: config.proxy.handshakeTimeoutMs,
         fastLane: config.proxy.fastLane,
+        http2: config.proxy.http2,
         version: this.#version,
         logLevel: config.logLevel,
       },

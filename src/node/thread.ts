@@ -73,6 +73,8 @@ export interface WorkerSetup {
   readonly handshakeTimeoutMs: number
   /** Whether plain requests are read without node:http. */
   readonly fastLane: boolean
+  /** Whether clients of the listener for TLS are offered HTTP/2. */
+  readonly http2: boolean
   readonly version: string
   readonly logLevel: LogLevel
 }

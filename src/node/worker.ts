@@ -14,7 +14,7 @@ import { loadPlugins } from '../plugins/plugins.ts'
 import { ApiCounters, ApiPlaces } from '../proxy/api-counters.ts'
 import { HttpInbound, type HttpInboundOptions } from '../proxy/inbound/http-inbound.ts'
 import type { ContextFor } from '../proxy/inbound/tls-server.ts'
-import { HttpOutbound } from '../proxy/outbound/http-outbound.ts'
+import { AnyOutbound } from '../proxy/outbound/any-outbound.ts'
 import { Names } from '../proxy/outbound/names.ts'
 import type { Timeouts } from '../proxy/outbound/timeouts.ts'
 import { Trust } from '../proxy/outbound/trust.ts'
@@ -77,7 +77,10 @@ class ProxyWorker {
     const contextFor: ContextFor = (serverName) => this.#gateway?.contextFor(serverName)
     this.#tlsInbound = new HttpInbound({
       ...inboundOptions,
-      tls: { pair: proxy.pair, contextFor, ticketKeys, handshakeTimeoutMs: setup.handshakeTimeoutMs },
+      tls: {
+        ...{ pair: proxy.pair, contextFor, ticketKeys },
+        ...{ handshakeTimeoutMs: setup.handshakeTimeoutMs, http2: setup.http2 },
+      },
     })
   }
 
@@ -130,7 +133,7 @@ class ProxyWorker {
         ...{ logger, clock: systemClock, random: systemRandom },
         ...{ counters: this.#counting, writer: this.#writer },
       },
-      outbound: new HttpOutbound({
+      outbound: new AnyOutbound({
         clock: systemClock,
         timeouts: timeoutsOf(setup),
         counters: this.#counters,

@@ -11,7 +11,7 @@ import {
 /**
  * Connections: `active` are open, of which `reading` have not sent a request yet, `writing` have one in hand and
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `fast` were read in
- * the fast lane and `routed` matched an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Of connections to
+ * the fast lane, `http2` came over HTTP/2 and `routed` matched an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Of connections to
  * upstreams, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
  * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one.
  */
@@ -24,6 +24,7 @@ const counterNames = [
   'handled',
   'requests',
   'fast',
+  'http2',
   'routed',
   'handshakesFailed',
   'upstreamOpen',

@@ -155,6 +155,8 @@ const refusals = {
   coding: [501, 'The only transfer coding that is understood is chunked'],
   version: [505, 'The protocol is HTTP/1.1, or HTTP/1.0'],
   'slow-download': null,
+  http2: null,
+  'http2-flood': null,
   pipelined: null,
   connections: null,
 } as const satisfies Record<string, readonly [status: number, message: string] | null>
@@ -215,6 +217,13 @@ function comeAgain(message: string): Answer {
 export const changedTooOften = comeAgain(
   'The configuration changes faster than this request could be decided',
 )
+
+/** A gRPC server behind the gateway speaks nothing else, and what it says after a body has no place in HTTP/1.1. */
+export const http2Needed: Answer = {
+  status: 426,
+  body: { message: 'Please use HTTP2 protocol' },
+  headers: { Connection: 'Upgrade', Upgrade: 'HTTP/2' },
+}
 
 export const robots: Answer = {
   status: 200,

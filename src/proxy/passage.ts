@@ -7,7 +7,14 @@ import type { BodyLimit } from '../plugins/plugin.ts'
 import { wordsOf } from './answer-words.ts'
 import type { ApiCounters } from './api-counters.ts'
 import type { Counters } from './counters.ts'
-import { BodyRefused, errorPage, PluginFailed, UpstreamFailed, upstreamErrorPage } from './errors.ts'
+import {
+  BodyRefused,
+  errorPage,
+  http2Needed,
+  PluginFailed,
+  UpstreamFailed,
+  upstreamErrorPage,
+} from './errors.ts'
 import { passableTrailers, upstreamHeaders, upstreamResponseHeaders } from './forwarding.ts'
 import { Headers } from './headers.ts'
 import { heldBytesMaxDefault } from './held-body.ts'
@@ -19,7 +26,7 @@ import type { Step } from './phases.ts'
 import type { PipedResponse } from './piped-body.ts'
 import type { ProxyRequest } from './proxy-request.ts'
 import type { Repeats } from './repeats.ts'
-import type { Answer, Client, Incoming } from './request.ts'
+import { type Answer, type Client, http2Version, type Incoming } from './request.ts'
 import type { Resolution, Resolver } from './resolver.ts'
 import type { UpstreamTroubles } from './upstream-troubles.ts'
 import { upstreamOf, upstreamTarget } from './url.ts'
@@ -111,6 +118,10 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     if (!upstream) {
       this.#report('error', 'requests answered 500: the upstream_url of their API cannot be used')
       this.#answer(errorPage(500, this.#accept()))
+      return
+    }
+    if (upstream.isGrpc && this.#incoming.httpVersion !== http2Version) {
+      this.#answer(http2Needed)
       return
     }
     this.#upstream = upstream

@@ -25,6 +25,9 @@ export interface Incoming {
   readonly receivedAt: number
 }
 
+/** The `httpVersion` of requests over HTTP/2, as node:http2 spells it. */
+export const http2Version = '2.0'
+
 /** Who waits for the answer. */
 export interface Client {
   /** Aborts when the client has gone before it was answered. Made when it is first asked for, as it rarely is. */

@@ -71,6 +71,6 @@ function unheardOf(): Trouble {
   return { saidAt: Number.NEGATIVE_INFINITY, saidReason: '', failingSince: undefined, failures: 0 }
 }
 
-function nameOf({ encrypted, host, port }: UpstreamUrl): string {
-  return `${encrypted ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+function nameOf({ isGrpc, encrypted, host, port }: UpstreamUrl): string {
+  return `${isGrpc ? 'grpc' : 'http'}${encrypted ? 's' : ''}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

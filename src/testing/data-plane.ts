@@ -9,7 +9,8 @@ import { HttpInbound } from '../proxy/inbound/http-inbound.ts'
 import type { Handler } from '../proxy/inbound/inbound.ts'
 import type { ClientLimits } from '../proxy/inbound/limits.ts'
 import type { TlsOptions } from '../proxy/inbound/tls-server.ts'
-import { HttpOutbound, type HttpOutboundOptions } from '../proxy/outbound/http-outbound.ts'
+import { AnyOutbound } from '../proxy/outbound/any-outbound.ts'
+import type { HttpOutboundOptions } from '../proxy/outbound/http-outbound.ts'
 import { createProxy, type Gateway } from '../proxy/proxy.ts'
 import { Router } from '../proxy/router.ts'
 import { ScriptedCatalog } from './scripted-catalog.ts'
@@ -52,7 +53,7 @@ export class DataPlane {
   readonly records: LogRecord[] = []
   readonly inbound: HttpInbound
   readonly tlsInbound: HttpInbound | undefined
-  readonly outbound: HttpOutbound
+  readonly outbound: AnyOutbound
   readonly gateway: Gateway
   #port = 0
   #tlsPort = 0
@@ -61,7 +62,7 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     const { logger, pluginClock = systemClock } = options
     const clock = systemClock
-    this.outbound = new HttpOutbound({ clock, counters: this.counters, ...options.outbound })
+    this.outbound = new AnyOutbound({ clock, counters: this.counters, ...options.outbound })
     this.gateway = createProxy({
       catalog: this.catalog,
       router: this.router,

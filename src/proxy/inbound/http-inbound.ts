@@ -1,9 +1,11 @@
-// Clients over HTTP/1.1, plain or TLS, in two lanes. The ordinary one is node:http: its strict parser faces whatever may
-// come. The fast one (fast-lane.ts) takes what is plain, and nothing else.
+// Clients, plain or TLS. Those over HTTP/1.1 have two lanes. The ordinary one is node:http: its strict parser faces whatever
+// may come. The fast one (fast-lane.ts) takes what is plain, and nothing else. Those over HTTP/2 have one of their own
+// (http2-lane.ts).
 import { once } from 'node:events'
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { type Address, formatAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
@@ -21,6 +23,7 @@ import { FastLane, type FastLaneParts } from './fast-lane.ts'
 import { FastReplies } from './fast-reply.ts'
 import { headText } from './head.ts'
 import { HttpReply, type HttpReplyHost, hasBody } from './http-reply.ts'
+import { Http2Lane } from './http2-lane.ts'
 import type { Handler, Inbound } from './inbound.ts'
 import { type ClientLimits, defaultLimits } from './limits.ts'
 import { SharedSocket } from './shared-socket.ts'
@@ -75,6 +78,7 @@ export class HttpInbound implements Inbound {
   readonly #replyHost: HttpReplyHost
   /** Undefined: all is for the ordinary lane. */
   readonly #fastLane: FastLaneParts | undefined
+  readonly #http2Lane: Http2Lane
   /** Has node:http read a connection. */
   readonly #readOrdinarily: (socket: Socket) => void
   #draining = false
@@ -109,8 +113,9 @@ export class HttpInbound implements Inbound {
     this.#readOrdinarily = (socket) => listener?.call(this.#server, socket)
     this.#server.removeListener(connected, listener as () => void)
     this.#fastLane = options.fastLane === false ? undefined : this.#makeFastLane()
+    this.#http2Lane = this.#makeHttp2Lane()
     if (tls) this.#server.on('connection', (socket: Socket) => this.#accepted(socket))
-    if (tls) this.#server.on('secureConnection', (socket: Socket) => this.#connected(socket))
+    if (tls) this.#server.on('secureConnection', (socket: TLSSocket) => this.#agreed(socket))
     else this.#server.on('connection', (socket: Socket) => this.#acceptedPlain(socket))
     this.#server.on('tlsClientError', (error: Error, socket: Socket) => this.#notAgreed(error, socket))
     this.#server.on('request', (request, response) => this.#take(request, response))
@@ -147,9 +152,11 @@ export class HttpInbound implements Inbound {
     this.#draining = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const [socket, { reply }] of this.#connections) if (!reply) socket.destroy()
+    this.#http2Lane.drain()
     await closed
     // The server forgets a connection a moment before its end is told.
     await Promise.all([...this.#connections.keys()].map((socket) => once(socket, 'close')))
+    await this.#http2Lane.closed()
     this.#sweep?.cancel()
   }
 
@@ -183,6 +190,11 @@ export class HttpInbound implements Inbound {
     this.#repeats.say(`refused ${reason}`, (keptBack) =>
       this.#logger.warn('a client was refused', { ...fields, keptBack }),
     )
+  }
+
+  #agreed(socket: TLSSocket): void {
+    if (socket.alpnProtocol === 'h2') this.#http2Lane.take(socket)
+    else this.#connected(socket)
   }
 
   #connected(socket: Socket): void {
@@ -226,7 +238,18 @@ export class HttpInbound implements Inbound {
     }
   }
 
-  /** Each TLS connection that was accepted comes here or to `#connected`, and to one of them only. */
+  #makeHttp2Lane(): Http2Lane {
+    return new Http2Lane({
+      clock: this.#clock,
+      limits: this.#limits,
+      counters: this.#counters,
+      handler: this.#options.handler,
+      product: this.#options.product,
+      refused: (reason, peer, error) => this.#sayRefused(reason, peer, error),
+    })
+  }
+
+  /** Each TLS connection that was accepted comes here or to `#agreed`, and to one of them only. */
   #notAgreed(error: Error, socket: Socket): void {
     const code = codeOf(error) ?? ''
     const peer = socket.remoteAddress
@@ -358,16 +381,20 @@ export class HttpInbound implements Inbound {
   #refuse(connection: Connection, reason: RefusalReason, error?: Error): void {
     if (connection.refusal) return
     connection.refusal = reason
-    this.#counters.refused(reason)
     const { reply, socket } = connection
-    const fields = { reason, cause: error && describeError(error), peer: socket.remoteAddress }
-    this.#repeats.say(`refused ${reason}`, (keptBack) =>
-      this.#logger.warn('a client was refused', { ...fields, keptBack }),
-    )
+    this.#sayRefused(reason, socket.remoteAddress, error)
     const page = refusalPage(reason)
     if (!page) socket.destroy()
     else if (!reply) this.#endWith(connection, page)
     else if (!reply.isHeardOut) reply.spoil(page)
+  }
+
+  #sayRefused(reason: RefusalReason, peer: string | undefined, error?: Error): void {
+    this.#counters.refused(reason)
+    const fields = { reason, cause: error && describeError(error), peer }
+    this.#repeats.say(`refused ${reason}`, (keptBack) =>
+      this.#logger.warn('a client was refused', { ...fields, keptBack }),
+    )
   }
 
   /** The last word to a client, where no request is there to be answered. */
@@ -387,6 +414,7 @@ export class HttpInbound implements Inbound {
     this.#sweep = this.#clock.after(sweepMs(this.#limits), () => {
       const now = this.#clock.monotonic()
       for (const connection of this.#connections.values()) this.#check(connection, now)
+      this.#http2Lane.check(now)
       this.#schedule()
     })
   }

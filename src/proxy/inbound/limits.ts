@@ -21,6 +21,8 @@ export interface ClientLimits extends HeadBounds {
   readonly download: Pacing
   /** At once, on all listeners of one worker. */
   readonly connectionsMax: number
+  /** Requests at once on one connection over HTTP/2. */
+  readonly streamsMax: number
 }
 
 /** The contract's 60 s and 32 KiB, with what its web server bounded lines to. */
@@ -34,4 +36,5 @@ export const defaultLimits: ClientLimits = {
   upload: { graceMs: 60_000, bytesPerSecond: 500 },
   download: { graceMs: 60_000, bytesPerSecond: 500 },
   connectionsMax: 16_384,
+  streamsMax: 100,
 }

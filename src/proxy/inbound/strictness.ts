@@ -23,6 +23,11 @@ type Head = Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders
 export function faultOf(head: Head, bounds: HeadBounds): RefusalReason | undefined {
   // The parser knows HTTP/0.9 and 2.0, and the methods of RTSP, too.
   if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') return 'version'
+  return faultOfRequest(head, bounds)
+}
+
+/** As `faultOf`, where the version is known to be one that is spoken. */
+export function faultOfRequest(head: Head, bounds: HeadBounds): RefusalReason | undefined {
   if (!methods.has(head.method as string)) return 'method'
   return faultOfTarget(head, bounds) ?? faultOfFields(head, bounds)
 }
@@ -71,12 +76,12 @@ function faultOfFields(
     else if (name.length === 14 && isNamed(name, 'content-length')) fault = faultOfLength(value)
     else if (name.length === 15 && isNamed(name, 'x-host-override'))
       fault = value === '' ? undefined : faultOfHost(value)
-    else if (name.length === 6 && httpVersion === '1.1' && isNamed(name, 'expect'))
+    else if (name.length === 6 && httpVersion !== '1.0' && isNamed(name, 'expect'))
       fault = isNamed(value, '100-continue') ? undefined : 'expectation'
     if (fault) return fault
   }
   if (bytes > bounds.headBytesMax) return 'large-head'
-  return hosts === 0 && httpVersion === '1.1' ? 'host' : undefined
+  return hosts === 0 && httpVersion !== '1.0' ? 'host' : undefined
 }
 
 /** Whether it is `lower`, in whatever case. */

@@ -1,5 +1,5 @@
 // A node:https server as the listener for TLS needs it: which versions, which certificate, for how long a handshake may
-// take. What it serves is as without TLS.
+// take, and whether HTTP/2 is offered. What it serves is otherwise as without TLS.
 import { constants } from 'node:crypto'
 import https, { type Server } from 'node:https'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
@@ -18,18 +18,20 @@ export interface TlsOptions {
   readonly ticketKeys?: Buffer
   /** From accepting a connection to the end of its handshake. Default 10,000. */
   readonly handshakeTimeoutMs?: number
+  /** Whether clients are offered HTTP/2. Default true. */
+  readonly http2?: boolean
 }
 
 /** Opens no port yet. */
 export function createTlsServer(
   http: https.ServerOptions,
-  { pair, contextFor, ticketKeys, handshakeTimeoutMs = 10_000 }: TlsOptions,
+  { pair, contextFor, ticketKeys, handshakeTimeoutMs = 10_000, http2 = true }: TlsOptions,
 ): Server {
   const server = https.createServer({
     ...http,
     ...contextOptions(pair),
     // What a client may offer; one that offers nothing of it is refused. Node's own list has no HTTP/1.0.
-    ALPNProtocols: ['http/1.1', 'http/1.0'],
+    ALPNProtocols: [...(http2 ? ['h2'] : []), 'http/1.1', 'http/1.0'],
     ...(ticketKeys && { ticketKeys }),
     ...(contextFor && { SNICallback: sniCallback(contextFor) }),
     handshakeTimeout: handshakeTimeoutMs,

@@ -122,6 +122,17 @@ describe('api', () => {
     }
   })
 
+  it('takes gRPC upstreams, which are a host and a port', () => {
+    for (const url of ['grpc://a.com:50051', 'GRPCS://a.com', 'grpc://a.com/']) {
+      expect(withUrl({ request_path: '/a', upstream_url: url }).upstream_url).to.equal(url)
+    }
+    for (const url of ['grpc://a.com/b', 'grpcs://a.com?b']) {
+      expect(withUrl({ request_path: '/a', upstream_url: url }), url).to.deep.equal({
+        upstream_url: `a gRPC upstream_url is a host and a port, without path and query: ${url}`,
+      })
+    }
+  })
+
   it('needs a host or a path that is not blank [contract 9]', () => {
     const text = "At least a 'request_host' or a 'request_path' must be specified"
     expect(withUrl({ request_host: '', request_path: ' ' })).to.deep.equal({

@@ -7,12 +7,30 @@ import { parseUpstreamUrl } from '../../../src/entities/upstream-url.ts'
 describe('upstream url', () => {
   it('is taken apart as written, without credentials and fragment', () => {
     expect(parseUpstreamUrl('HTTP://me:p@w@Example.com:08080/x/?a=1?#f')).deep.equal({
-      ...{ encrypted: false, host: 'Example.com', port: 8080, authority: 'Example.com:08080' },
+      ...{ isGrpc: false, encrypted: false, host: 'Example.com', port: 8080, authority: 'Example.com:08080' },
       ...{ path: '/x', query: 'a=1?' },
     })
     expect(parseUpstreamUrl('https://[::1]')).deep.equal({
-      ...{ encrypted: true, host: '::1', port: 443, authority: '[::1]', path: '', query: undefined },
+      ...{
+        isGrpc: false,
+        encrypted: true,
+        host: '::1',
+        port: 443,
+        authority: '[::1]',
+        path: '',
+        query: undefined,
+      },
     })
+  })
+
+  it('is that of a gRPC server, plain or by TLS', () => {
+    const of = (url: string) => {
+      const { isGrpc, encrypted, host, port } = parseUpstreamUrl(url) ?? {}
+      return [isGrpc, encrypted, host, port]
+    }
+    expect(of('grpc://a:50051')).deep.equal([true, false, 'a', 50051])
+    expect(of('GRPCS://a')).deep.equal([true, true, 'a', 443])
+    expect(of('grpc://a')).deep.equal([true, false, 'a', 80])
   })
 
   it('what is not ASCII in path and query goes as its bytes in UTF-8', () => {
