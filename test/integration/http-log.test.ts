@@ -129,6 +129,41 @@ describe('http-log', () => {
     expect(receiver.connections).equal(1)
   })
 
+  it('reuses them after answers in chunks, too', async () => {
+    takeRecords((response) => {
+      response.write('taken')
+      response.end(' and kept')
+    })
+    add({ http_endpoint: receiver.url })
+    for (let i = 0; i < 3; i++) {
+      await call()
+      await until(() => records.length === i + 1)
+    }
+    expect(receiver.connections).equal(1)
+    expect(dropped()).deep.equal([])
+  })
+
+  for (const [keepalive, connection] of [
+    [0, 'close'],
+    [30, 'keep-alive'],
+  ] as const)
+    it(`keeps none for longer than a keepalive of ${keepalive} ms`, async () => {
+      const closed = Promise.withResolvers<void>()
+      const server = createServer((socket) => {
+        socket.on('error', () => {}).on('close', () => closed.resolve())
+        socket.once('data', (chunk) => {
+          expect(String(chunk)).include(`\r\nConnection: ${connection}\r\n`)
+          socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+        })
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      add({ http_endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, keepalive })
+      await call()
+      await closed.promise
+      server.close()
+      expect(dropped()).deep.equal([])
+    })
+
   it('never holds up traffic: a receiver that answers nobody delays no request', async () => {
     const held: (() => void)[] = []
     let holds = true
