@@ -1,5 +1,5 @@
-// Runs one benchmark: `npm run bench -- <name> [--toy | --quick] [--nodes 3] [--only jwt,oauth2]`. Each lies beside this file under its name, its parts in a
-// folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
+// Runs one benchmark: `npm run bench -- <name> [--toy | --quick] [--nodes 3] [--only jwt,oauth2]`. Each lies beside this file under its name,
+// its parts in a folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { removeServers } from '../support/postgres.ts'
