@@ -97,8 +97,10 @@ const toySize: Plan = {
   settleMs: 0,
   idleMs: 500,
   fleets: [
-    { sections: [timeAnswers, timeServed, timeNotified, timePushed, timePulled, timeMembers] },
-    { relayed: true, sections: [countIdle] },
+    {
+      relayed: true,
+      sections: [timeAnswers, timeServed, timeNotified, timePushed, timePulled, timeMembers, countIdle],
+    },
   ],
 }
 

@@ -7,13 +7,15 @@ import type { BenchOptions } from './bench.ts'
 import { sizes } from './proxy/answering.ts'
 import { compare, head as comparisonHead, type Shape } from './proxy/comparison.ts'
 import { compareLatencies, type LatencyOptions, head as latencyHead } from './proxy/latency.ts'
-import { type Contender, pluginSets, type Stage, setStage } from './proxy/stage.ts'
+import { type Contender, type PluginSet, pluginSets, type Stage, setStage } from './proxy/stage.ts'
 
 type Part = (stage: Stage, plan: Plan, report: (line: string) => void) => Promise<string>
 
 interface Plan {
   /** Turns of one second each: many short ones tell more than a few long ones. */
   readonly costRounds: number
+  /** What Troop has to do in them. */
+  readonly sets: readonly PluginSet[]
   readonly bodyRounds: number
   readonly warmUps: number
   readonly shapes: readonly Shape[]
@@ -35,6 +37,7 @@ const shapes: readonly Shape[] = [
 
 const full: Plan = {
   costRounds: 9,
+  sets: pluginSets,
   bodyRounds: 5,
   warmUps: 3,
   shapes,
@@ -43,6 +46,7 @@ const full: Plan = {
 const quickly: Plan = { ...full, costRounds: 5, bodyRounds: 3, latency: { ...full.latency, rounds: 2 } }
 const toySize: Plan = {
   costRounds: 1,
+  sets: pluginSets.slice(-1),
   bodyRounds: 1,
   warmUps: 0,
   shapes: shapes.filter(({ tls, bodyBytes }) => tls && bodyBytes !== undefined),
@@ -74,9 +78,9 @@ export async function bench(options: BenchOptions): Promise<string> {
   return `${cores.machine}${notice}\n\n${tables.join('\n\n')}`
 }
 
-async function cost(stage: Stage, { costRounds, warmUps }: Plan, report: (line: string) => void) {
+async function cost(stage: Stage, { costRounds, sets, warmUps }: Plan, report: (line: string) => void) {
   const { nginx, haproxy, gateways, troop } = stage
-  const ours = pluginSets.flatMap((set) => [troop(set).fast, troop(set).ordinary])
+  const ours = sets.flatMap((set) => [troop(set).fast, troop(set).ordinary])
   const contenders = [nginx, ...present(haproxy), ...ours, ...gateways]
   const options = { rounds: costRounds, warmUps, seconds: 1, report }
   return markdownTable([comparisonHead, ...(await compare(stage, smallest, contenders, options))])

@@ -184,7 +184,7 @@ async function requests(
   }
   // What is not in memory yet is read, and code compiled.
   for (const one of cases) {
-    const wanted = Math.max(warmUp, one.routes.length * warmUpTimes)
+    const wanted = warmUp === 0 ? 0 : Math.max(warmUp, one.routes.length * warmUpTimes)
     while ((asked.get(one) ?? 0) < wanted) await turn(one)
   }
   for (let round = 0; round < rounds; round++) {

@@ -116,13 +116,14 @@ inEachLane('curl', (lane) => {
           response.end(' text')
         }
         const told = await ask('--dump-header', '-', url())
-        expect(told).match(
-          /^HTTP\/1\.1 103 Early Hints\r\nlink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK\r\n/i,
-        )
+        const [hints, answer] =
+          scheme === 'http' ? ['HTTP/1.1 103 Early Hints', 'HTTP/1.1 200 OK'] : ['HTTP/2 103 ', 'HTTP/2 200 ']
+        const begin = `${hints}\r\nlink: </a.css>; rel=preload\r\n\r\n${answer}\r\n`
+        expect(told.toLowerCase().slice(0, begin.length)).equal(begin.toLowerCase())
         expect(told)
           .match(/\r\nTrailer: X-Sum\r\n/i)
           .match(/some text/)
-          .match(/X-Sum: 42\r\n/)
+          .match(/X-Sum: 42\r\n/i)
       })
 
       it('of HTTP/1.0 gets all, whatever the framing was, and none of what it cannot read', async () => {

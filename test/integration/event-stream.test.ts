@@ -69,7 +69,8 @@ for (const scheme of ['http', 'https'] as const) {
         expect(await events.read()).equal(': still here\n\n')
         await new Promise((resolve) => setTimeout(resolve, 60))
       }
-      expect(await events.read().catch(({ code }) => code)).equal('UND_ERR_SOCKET')
+      const code = scheme === 'http' ? 'UND_ERR_SOCKET' : 'ERR_HTTP2_STREAM_ERROR'
+      expect(await events.read().catch((error) => error.code)).equal(code)
     })
 
     it('end for the upstream when their client goes, and are logged', async () => {

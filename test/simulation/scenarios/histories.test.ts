@@ -25,10 +25,12 @@ describe('in a simulated cluster, a datastore that has lost its newest changes',
       const { position } = node(3).applied
       // The writer hears of what it has written last of all; what it had applied before is not lost.
       const slow = world.network.slow('10.0.0.200', '10.0.0.3', 3000)
+      const unheard = ['10.0.0.1', '10.0.0.2'].map((peer) => world.network.cut(peer, '10.0.0.3'))
       const told = change(node(3))
       world.scheduler.runUntil(() => world.datastore.head.position > position, 5000, 1)
       run(45)
       slow()
+      for (const end of unheard) end()
       strike('tail lost', 0)()
       // More than is applied event by event.
       changePast(90)
