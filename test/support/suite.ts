@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { prepareServer } from './postgres.ts'
 import { root } from './sources.ts'
 
-/** One more than the cores of the smallest machine: what waits leaves its core to the others. */
-const jobsAtOnce = 3
+/** Twice the cores of the smallest machine: what waits leaves its core to the others. */
+const jobsAtOnce = 4
 
 /** The long ones first, so that none of them is last. */
 const jobs: readonly (readonly string[])[] = [

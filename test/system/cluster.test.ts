@@ -68,10 +68,10 @@ describe('a cluster', function () {
     await agree(nodes, ...alive(5))
   })
 
-  it('has each of four hundred changes on every node when the write returns', async () => {
+  it('has each of 160 changes on every node when the write returns', async () => {
     await startAll(3)
     await agree(nodes, ...alive(3))
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 80; i++) {
       const writer = nodes[i % 3] as NodeProcess
       const others = nodes.filter((node) => node !== writer)
       const written = await addApi(writer, `api-${i}`)
