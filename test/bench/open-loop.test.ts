@@ -28,8 +28,8 @@ describe('the client that asks at a fixed rate', () => {
       expect(tookMs).to.have.lengthOf(dueMs.length)
       expect(dueMs).to.have.length.within(300, 500)
       expect(dueMs).to.deep.equal(dueMs.toSorted((a, b) => a - b))
-      // Some 80 were due within the stall, and half of those in its first half.
-      expect(tookMs.filter((ms) => ms > stallMs / 2)).to.have.length.within(15, 100)
+      // Some 80 were due within the stall, and half of those in its first half; on a slow machine others wait as well.
+      expect(tookMs.filter((ms) => ms > stallMs / 2)).to.have.length.at.least(15)
       expect(quantile(tookMs, 1)).to.be.at.least(stallMs - 20)
     })
 
