@@ -40,8 +40,8 @@ describe('the specification of the Admin API', () => {
   before(async () => {
     admin = await startAdminOnPostgres({ plugins })
     spec = (await admin.get('/openapi.json')).body
-    ajv = new Ajv2020({ strict: false, allErrors: true })
-    ajvOfForms = new Ajv2020({ strict: false, coerceTypes: true })
+    ajv = new Ajv2020({ strict: false, allErrors: true, code: { optimize: false } })
+    ajvOfForms = new Ajv2020({ strict: false, coerceTypes: true, code: { optimize: false } })
     for (const each of [ajv, ajvOfForms]) {
       formats.default(each)
       each.addSchema(spec, 'spec')
