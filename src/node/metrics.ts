@@ -1,7 +1,7 @@
 // What GET /metrics answers: the numbers that all parts of a node keep, read when they are asked for and never while a
 // request is on its way.
 import { getHeapStatistics, type HeapInfo } from 'node:v8'
-import { type Metric, Registry } from '@prometheus-io/client'
+import type { Metric } from '@prometheus-io/client'
 import type { Clock } from '../base/clock.ts'
 import { Histogram } from '../base/histogram.ts'
 import { LoopDelay, loopDelayBoundsMs } from '../base/loop-delay.ts'
@@ -88,7 +88,9 @@ export class Metrics {
 }
 
 /** A snapshot as text, with all families, also those that have no series yet. */
-export function exposition(snapshot: Snapshot): Promise<string> {
+export async function exposition(snapshot: Snapshot): Promise<string> {
+  // Loaded when somebody asks: it brings much that a start has no time for.
+  const { Registry } = await import('@prometheus-io/client')
   const registry = new Registry()
   for (const { families } of familyGroups) {
     for (const family of families) registry.registerMetric(metricOf(family, snapshot))

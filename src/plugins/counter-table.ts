@@ -1,7 +1,8 @@
 // The table in which a plugin counts for all nodes (`Counters.cluster` in plugin.ts), with the function that counts.
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { defineEntity, type Entity } from '../entities/define.ts'
+import { loadSql } from './sql.ts'
 
 export interface CounterTable {
   /** For the plugin's `entities`: it is counted in `/status`, and its rows are removed when they are over. */
@@ -31,6 +32,7 @@ export function counterTable(name: string): CounterTable {
       await createFunction(db, name)
     },
     async down(db: Kysely<unknown>) {
+      const sql = await loadSql()
       await sql`drop function ${sql.id(`count_${name}`)}(jsonb)`.execute(db)
       await sql`drop table ${sql.id(name)}`.execute(db)
     },
@@ -44,6 +46,7 @@ export function counterTable(name: string): CounterTable {
  * `apis`: a request that is still counted while its API is deleted must not spoil the batch that it is in.
  */
 async function createTable(db: Kysely<unknown>, name: string): Promise<void> {
+  const sql = await loadSql()
   const table = sql.id(name)
   await sql`
     create table ${table} (
@@ -68,6 +71,7 @@ async function createTable(db: Kysely<unknown>, name: string): Promise<void> {
  * counts of its last moments, since no commit waits for the disk.
  */
 async function createFunction(db: Kysely<unknown>, name: string): Promise<void> {
+  const sql = await loadSql()
   const table = sql.id(name)
   const schema = (await sql<{ name: string }>`select current_schema() as name`.execute(db)).rows[0]?.name
   await sql`

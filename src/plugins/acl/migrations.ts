@@ -1,9 +1,11 @@
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { loadSql } from '../sql.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_groups': {
     async up(db: Kysely<unknown>) {
+      const sql = await loadSql()
       // The index of the constraint finds a consumer's groups, too.
       await sql`
         create table acls (
@@ -17,6 +19,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
       await sql`select log_changes('acls'::regclass)`.execute(db)
     },
     async down(db: Kysely<unknown>) {
+      const sql = await loadSql()
       await sql`drop table acls`.execute(db)
     },
   },

@@ -1,9 +1,11 @@
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { loadSql } from '../sql.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_secrets': {
     async up(db: Kysely<unknown>) {
+      const sql = await loadSql()
       await sql`
         create table jwt_secrets (
           id uuid primary key default gen_random_uuid(),
@@ -19,6 +21,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
       await sql`select log_changes('jwt_secrets'::regclass)`.execute(db)
     },
     async down(db: Kysely<unknown>) {
+      const sql = await loadSql()
       await sql`drop table jwt_secrets`.execute(db)
     },
   },

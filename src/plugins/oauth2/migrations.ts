@@ -1,5 +1,6 @@
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { loadSql } from '../sql.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001_credentials': {
@@ -9,6 +10,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
       await createTokens(db)
     },
     async down(db: Kysely<unknown>) {
+      const sql = await loadSql()
       for (const table of ['oauth2_tokens', 'oauth2_authorization_codes', 'oauth2_credentials']) {
         await sql`drop table ${sql.id(table)}`.execute(db)
       }
@@ -17,6 +19,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
 }
 
 async function createCredentials(db: Kysely<unknown>): Promise<void> {
+  const sql = await loadSql()
   await sql`
     create table oauth2_credentials (
       id uuid primary key default gen_random_uuid(),
@@ -34,6 +37,7 @@ async function createCredentials(db: Kysely<unknown>): Promise<void> {
 
 /** Nobody caches these. Their end is told by the server's clock, which also says when it has come. */
 async function createCodes(db: Kysely<unknown>): Promise<void> {
+  const sql = await loadSql()
   await sql`
     create table oauth2_authorization_codes (
       id uuid primary key default gen_random_uuid(),
@@ -53,6 +57,7 @@ async function createCodes(db: Kysely<unknown>): Promise<void> {
 }
 
 async function createTokens(db: Kysely<unknown>): Promise<void> {
+  const sql = await loadSql()
   await sql`
     create table oauth2_tokens (
       id uuid primary key default gen_random_uuid(),
@@ -74,6 +79,7 @@ async function createTokens(db: Kysely<unknown>): Promise<void> {
 
 /** For what goes with another row, and for what is over. */
 async function index(db: Kysely<unknown>, table: string, column: string): Promise<void> {
+  const sql = await loadSql()
   const name = sql.id(`${table}_${column}`)
   await sql`create index ${name} on ${sql.id(table)} (${sql.id(column)})`.execute(db)
 }
