@@ -29,10 +29,18 @@ const chunks = fc.array(
 /** What the client does then: it hangs up, breaks off, or says nothing more. */
 const ends = fc.constantFrom('end', 'destroy', 'wait')
 
-/** Deadlines of seconds pass in moments. */
-const hasty: Clock = { ...systemClock, after: (ms, act) => systemClock.after(Math.min(ms, 50), act) }
+/** Deadlines of seconds pass in moments, while `isHasty`. */
+let isHasty = true
+const hasty: Clock = {
+  ...systemClock,
+  after: (ms, act) => systemClock.after(isHasty ? Math.min(ms, 50) : ms, act),
+}
 
 describe('a port of a node', () => {
+  beforeEach(() => {
+    isHasty = true
+  })
+
   it('of the cluster cuts off who has not the key, whatever he sends, and keeps nothing of him', async () => {
     const keys = parseKeys([makeKey(systemRandom)])
     const make = () =>
@@ -54,6 +62,7 @@ describe('a port of a node', () => {
         runs(60),
       )
       await until(() => Promise.resolve(node.counts().strangers === 0 && node.counts().connections === 0))
+      isHasty = false
       other.introduce({ name: 'other', life: 2, address: await other.start(handlers) })
       expect((await other.dial(address, 5000)).name).to.equal('node')
     } finally {

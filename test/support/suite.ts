@@ -1,4 +1,4 @@
-// Runs all tests: a few mocha processes at a time, since most of them wait for other processes most of the time. What
+// Runs all checks and tests: a few mocha processes at a time, since most of them wait for other processes most of the time. What
 // each prints is shown when it is done, and the last line counts them all.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -29,10 +29,10 @@ const prepared = await prepareServer()
 
 const total = { passed: 0, failed: 0, skipped: 0, ended: 0 }
 
-const queue = [...jobs]
+const queue = [check, ...jobs.map((files) => () => run(files))]
 await Promise.all(
   Array.from({ length: jobsAtOnce }, async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) await run(job)
+    for (let job = queue.shift(); job; job = queue.shift()) await job()
   }),
 )
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
@@ -49,24 +49,21 @@ function halves(files: readonly string[]): string[][] {
   return [0, 1].map((half) => files.filter((_, i) => i % 2 === half))
 }
 
+/** Lint, types and layers; what it says is shown when it fails. */
+async function check(): Promise<void> {
+  const { output, code, seconds } = await outcomeOf('npm', ['run', '-s', 'check'], process.env)
+  if (code !== 0) {
+    total.ended++
+    process.stdout.write(`${output}\nnpm run check: ended with ${code}\n`)
+  }
+  process.stdout.write(`${seconds} s: npm run check\n`)
+}
+
 /** Runs one job; counts what it says, and that it ended badly when it does not say why. */
 async function run(files: readonly string[]): Promise<void> {
   const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')
   const env = { ...process.env, ...prepared, NODE_COMPILE_CACHE: compileCache }
-  const child = spawn(process.execPath, [mocha, ...files], {
-    cwd: root,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      output += chunk
-    })
-  }
-  const startedAt = performance.now()
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  const seconds = Math.round((performance.now() - startedAt) / 1000)
+  let { output, code, seconds } = await outcomeOf(process.execPath, [mocha, ...files], env)
   const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m.exec(output)
   total.passed += Number(counts?.[1] ?? 0)
   total.failed += Number(counts?.[2] ?? 0)
@@ -77,4 +74,17 @@ async function run(files: readonly string[]): Promise<void> {
     output += `\n${files.join(' ')}: ended with ${code}\n`
   }
   process.stdout.write(`${output}${seconds} s: ${files.length > 1 ? `${files[0]} and others` : files[0]}\n`)
+}
+
+async function outcomeOf(program: string, words: readonly string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(program, words, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  }
+  const startedAt = performance.now()
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { output, code, seconds: Math.round((performance.now() - startedAt) / 1000) }
 }
