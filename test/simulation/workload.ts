@@ -158,7 +158,7 @@ export class Workload {
         ...(lagging.length > 0 && { lagging }),
       })
       oracle.answered(node, written, delivered, waitMs)
-      this.#look(waitMs > 0 && applied === of)
+      this.#look()
     } catch (error) {
       const code = codeOf(error)
       if (code === undefined)
@@ -181,11 +181,11 @@ export class Workload {
   }
 
   /** Asks everywhere for everything that might be new, right after an answer. */
-  #look(isComplete: boolean): void {
+  #look(): void {
     for (const node of this.#world.nodes) {
       if (!node.serves()) continue
       for (let worker = 0; worker < node.workers.length; worker++) {
-        this.#world.ask(node, worker, this.question(), isComplete)
+        this.#world.ask(node, worker, this.question())
       }
     }
   }

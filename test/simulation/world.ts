@@ -175,10 +175,9 @@ export class World {
     for (const node of this.nodes) if (node.host === host) node.process.kill()
   }
 
-  ask(node: SimulatedNode, worker: number, question: Question, afterComplete = false): void {
+  ask(node: SimulatedNode, worker: number, question: Question): void {
     const found = node.workers[worker % node.workers.length]
     if (!found || node.process.state !== 'running') return
-    void afterComplete
     node.ask(worker, question, this.oracle.asked(node, found, question))
   }
 
