@@ -4,7 +4,7 @@
 import type { RegisteredNode } from './registry.ts'
 
 /** In that time any node that reaches the datastore has written its row: that is three of its heartbeats. */
-export const absenceMs = 30_000
+const absenceMs = 30_000
 
 export class Absences {
   /** Since when each expired row was seen so each time, by its name and life. */
