@@ -49,11 +49,11 @@ export function lowerOf(name: string): string {
 
 function learn(name: string): FieldName {
   const own = Buffer.from(name, 'latin1').toString('latin1')
-  const lower = own.toLowerCase()
   // Of bytes alone; a plugin may make others.
-  if (own !== name) return { lower: name.toLowerCase(), kinds: look(name.toLowerCase()) }
+  const isOfBytes = own === name
+  const lower = (isOfBytes ? own : name).toLowerCase()
   const found = { lower, kinds: look(lower) }
-  if (name.length > knownCharsMax) return found
+  if (!isOfBytes || name.length > knownCharsMax) return found
   if (known.size >= knownMax) known.clear()
   known.set(own, found)
   return found
