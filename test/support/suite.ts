@@ -1,5 +1,5 @@
 // Runs all checks and tests: a few mocha processes at a time, since most of them wait for other processes most of the time. What
-// each prints is shown when it is done, and the last line counts them all.
+// each prints is shown when it is done; what failed is said again at the end, and the last line counts them all.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,6 +28,7 @@ process.once('exit', () => rmSync(compileCache, { recursive: true, force: true }
 const prepared = await prepareServer()
 
 const total = { passed: 0, failed: 0, skipped: 0, ended: 0 }
+const failures: string[] = []
 
 const queue = [check, ...jobs.map((files) => () => run(files))]
 await Promise.all(
@@ -35,6 +36,7 @@ await Promise.all(
     for (let job = queue.shift(); job; job = queue.shift()) await job()
   }),
 )
+process.stdout.write(failures.map((failure) => `\n${failure}`).join(''))
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)
 process.exitCode = total.failed === 0 && total.ended === 0 ? 0 : 1
@@ -54,26 +56,28 @@ async function check(): Promise<void> {
   const { output, code, seconds } = await outcomeOf('npm', ['run', '-s', 'check'], process.env)
   if (code !== 0) {
     total.ended++
-    process.stdout.write(`${output}\nnpm run check: ended with ${code}\n`)
+    failures.push(`${output}\nnpm run check: ended with ${code}\n`)
   }
-  process.stdout.write(`${seconds} s: npm run check\n`)
+  process.stdout.write(`${seconds} s: npm run check${code === 0 ? '' : ', which failed'}\n`)
 }
 
 /** Runs one job; counts what it says, and that it ended badly when it does not say why. */
 async function run(files: readonly string[]): Promise<void> {
   const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')
   const env = { ...process.env, ...prepared, NODE_COMPILE_CACHE: compileCache }
-  let { output, code, seconds } = await outcomeOf(process.execPath, [mocha, ...files], env)
+  const { output, code, seconds } = await outcomeOf(process.execPath, [mocha, ...files], env)
   const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m.exec(output)
   total.passed += Number(counts?.[1] ?? 0)
   total.failed += Number(counts?.[2] ?? 0)
   total.skipped += Number(counts?.[3] ?? 0)
   const failed = Number(counts?.[2] ?? 0)
+  const job = files.length > 1 ? `${files[0]} and others` : files[0]
+  if (failed > 0) failures.push(`${job}:\n${/^.*\d+ failing[\s\S]*/m.exec(output)?.[0]}`)
   if (code !== 0 && failed === 0) {
     total.ended++
-    output += `\n${files.join(' ')}: ended with ${code}\n`
+    failures.push(`${output.slice(-2000)}\n${files.join(' ')}: ended with ${code}\n`)
   }
-  process.stdout.write(`${output}${seconds} s: ${files.length > 1 ? `${files[0]} and others` : files[0]}\n`)
+  process.stdout.write(`${output}${seconds} s: ${job}\n`)
 }
 
 async function outcomeOf(program: string, words: readonly string[], env: NodeJS.ProcessEnv) {
