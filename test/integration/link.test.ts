@@ -19,7 +19,7 @@ import {
 } from '../unit/catalog/world.ts'
 import type { Report } from './link-worker.ts'
 
-const changes = 600
+const changes = 200
 
 interface Running {
   readonly worker: Worker
