@@ -186,13 +186,14 @@ export class Pipe {
     this.#broken = broken
   }
 
-  send(arrive: () => void): void {
+  /** @param delayMs  for which the sender takes its time; nothing that is sent meanwhile overtakes it */
+  send(arrive: () => void, delayMs = 0): void {
     if (this.#held.length > 0 || this.way.cuts > 0) {
       this.#hold(arrive)
       return
     }
     const { scheduler } = this.#network
-    this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + this.#network.latency(this.way))
+    this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + delayMs + this.#network.latency(this.way))
     scheduler.at(this.#lastArrival, () => {
       if (this.#held.length > 0 || this.way.cuts > 0) this.#hold(arrive)
       else arrive()

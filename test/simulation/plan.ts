@@ -48,7 +48,7 @@ export interface PlanOptions {
 }
 
 /** Nodes start, meet and load; then it begins. */
-const warmUpMs = 1500
+const warmUpMs = 1000
 
 export function planOf(options: PlanOptions): Plan {
   const { seed } = options
@@ -57,7 +57,7 @@ export function planOf(options: PlanOptions): Plan {
   const specs: Readonly<Record<FaultKind, FaultSpec>> = faultSpecs
   const isKept = !options.faults?.some((kind) => specs[kind].breaksRefusal)
   const isRefusing = random.fraction() < 0.25 && isKept
-  const unrestMs = options.unrestMs ?? between(random, 2000, 6000)
+  const unrestMs = options.unrestMs ?? between(random, 1500, 4500)
   const allowed = options.faults ?? someFaults(random, isRefusing)
   const settings = settingsOf(random, isRefusing)
   const replicaLagMs = random.fraction() < 0.3 ? between(random, 50, 800) : 0
@@ -114,7 +114,7 @@ function faultsOf(
   operations: readonly Operation[],
 ): Fault[] {
   if (kinds.length === 0) return []
-  const count = 1 + whole(random, Math.ceil(unrestMs / 600))
+  const count = 1 + whole(random, Math.ceil(unrestMs / 450))
   let beforeMs = warmUpMs
   const faults = Array.from({ length: count }, (_, id) => {
     const kind = pick(random, kinds)

@@ -203,9 +203,7 @@ export class Session {
     const back = network.pipe(datastoreHost, this.#host)
     const timer = process.clock.after(queryTimeoutMs, () => finish(() => reject(lost('Query read timeout'))))
     const untrack = this.server.track(() => back.send(() => finish(() => reject(lost('ECONNRESET')))))
-    const answer = (settle: () => void) => {
-      scheduler.after(this.server.answerMs(), () => back.send(() => finish(settle)))
-    }
+    const answer = (settle: () => void) => back.send(() => finish(settle), this.server.answerMs())
     network.pipe(this.#host, datastoreHost).send(() => {
       if (this.server.mode === 'down') {
         return answer(() => reject(new DatastoreAway(new Error('ECONNREFUSED'))))
