@@ -8,7 +8,7 @@ import type { Position, Stamp } from '../base/stamp.ts'
 import { continues } from './digest.ts'
 import { NotReached } from './errors.ts'
 import { isReset, type LogEvent, transactionsOf } from './event.ts'
-import type { DeliveryPath, EventLog, Subscriber } from './event-log.ts'
+import type { DeliveryPath, EventLog, Page, Subscriber } from './event-log.ts'
 
 export interface FollowerParts {
   readonly log: EventLog
@@ -282,6 +282,7 @@ export class Follower {
     this.#pullWanted = false
     const path = this.#pullPath
     const from = this.#applied
+    const seen = Math.max(from.position, ...this.#ahead.keys())
     const page = await this.#parts.log.read(from).catch((error) => {
       this.#pullWanted = true
       this.#pullPath = path
@@ -292,7 +293,7 @@ export class Follower {
     // A reset that was asked for meanwhile makes the page worthless.
     if (this.#loadReason !== undefined) return false
     if (page.kind === 'jump') this.#loadReason = page.reason
-    else if (page.kind === 'other-history' || !continues(from, page.events))
+    else if (page.kind === 'other-history' || !continues(from, page.events) || endsBefore(seen, page, from))
       this.#loadReason = 'other-history'
     else {
       // What was offered while the page was on its way is applied already, and may be what the log has lost since.
@@ -373,4 +374,16 @@ export class Follower {
     this.#isWoken = true
     this.#wake?.abort()
   }
+}
+
+/**
+ * Whether the log ends before a head that it had when it was asked: it has lost what was read there, and nobody may wait
+ * for it. Another node's page says nothing of that.
+ */
+function endsBefore(
+  seen: Position,
+  { events, more, path }: Extract<Page, { kind: 'events' }>,
+  from: Stamp,
+): boolean {
+  return !more && path === undefined && (events.at(-1)?.position ?? from.position) < seen
 }

@@ -451,6 +451,39 @@ describe('event-log/follower', () => {
     })
   })
 
+  it('loads anew when the log ends before a head that it had: nobody waits for what is lost', async () => {
+    const { log, subscriber, follower } = await following()
+    const lost = log.append('update')
+    log.delay = () => Promise.reject(new Error('away'))
+    follower.observe(follower.applied(), lost)
+    await until(() => log.reads > 1)
+    log.cut(2)
+    log.delay = () => {}
+    follower.nudge()
+    await until(() => subscriber.loads.length === 2)
+    expect(subscriber.loads).to.deep.equal(['start', 'other-history'])
+    expect(follower.applied().position).to.equal(1)
+  })
+
+  it('goes on when the log ends before a head that was seen after it was asked, and when another node’s does', async () => {
+    const { log, subscriber, follower } = await following()
+    const gate = Promise.withResolvers<void>()
+    log.delay = () => gate.promise
+    const reads = log.reads
+    follower.nudge()
+    await until(() => log.reads > reads)
+    const { read } = log
+    log.read = async () => ({ kind: 'events', events: [], more: false, path: 'peer' })
+    const seen = log.append('update')
+    follower.observe(follower.applied(), seen)
+    gate.resolve()
+    await until(() => follower.counts().pulls >= 3)
+    log.read = read
+    log.delay = () => {}
+    await follower.reach(2, 1000)
+    expect(subscriber.loads).to.deep.equal(['start'])
+  })
+
   it('waits for the load when a position is asked for that only the history before had', async () => {
     const { log, subscriber, follower } = await following()
     log.append('update')
