@@ -20,11 +20,12 @@ import { Propagation } from './delivery/propagation.ts'
 import { type Applier, Push, type PushCounts, pushMethod, type Target } from './delivery/push.ts'
 import { RecentTransactions } from './delivery/recent-transactions.ts'
 import { TransportStopped } from './errors.ts'
-import { endsLife, isJoin, nodeChanges } from './membership/joins.ts'
+import { isJoin, nodeChanges } from './membership/joins.ts'
 import type { Member } from './membership/member.ts'
 import type { MembersCounts } from './membership/members.ts'
 import { Membership, membershipMethod } from './membership/membership.ts'
 import type { Progress } from './membership/message.ts'
+import { OwnLife } from './membership/own-life.ts'
 import { type ProfileName, profileOf, type Timing } from './membership/profile.ts'
 import { Registration } from './membership/registration.ts'
 import type { Claim, NodeIdentity, RegisteredNode, Registry } from './membership/registry.ts'
@@ -122,6 +123,7 @@ export class Cluster {
   #transport: Transport | undefined
   #membership: Membership | undefined
   #heartbeat: Heartbeat | undefined
+  readonly #ownLife = new OwnLife()
   #rounds: Rounds | undefined
   #startedAtMs = 0
   #isStale = false
@@ -246,7 +248,7 @@ export class Cluster {
     this.propagation.record(events, path)
     const changes = nodeChanges(events)
     const claim = this.#heartbeat?.claim
-    if (claim && changes.some((change) => endsLife(change, claim.identity.name, claim.life))) {
+    if (claim && this.#ownLife.note(changes, claim)) {
       this.#freshness.lease(undefined)
       this.#heartbeat?.hurry()
     }
@@ -269,6 +271,7 @@ export class Cluster {
    */
   loaded({ position }: Stamp, reason: string): void {
     this.#freshness.lease(undefined)
+    this.#ownLife.jumped(position)
     this.#heartbeat?.hurry()
     const mayBeOfAnother = reason === 'other-history' || reason === 'pruned'
     if (mayBeOfAnother || (this.#heartbeat?.claim.life ?? 0) > position) this.#heartbeat?.expire()
@@ -358,6 +361,7 @@ export class Cluster {
         registry,
         log,
         applied: () => applier.applied().position,
+        fate: (lost, since) => this.#ownLife.fate(lost, since),
         clock,
         logger,
         renew: (lost, why) => this.#renew(lost, why),

@@ -4,6 +4,7 @@ import { type Clock, type Moment, momentOf } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Position, Stamp } from '../../base/stamp.ts'
+import type { OwnLife } from '../membership/own-life.ts'
 import type { Claim, Registry } from '../membership/registry.ts'
 
 export interface HeartbeatParts {
@@ -12,6 +13,8 @@ export interface HeartbeatParts {
   readonly log: { head(): Promise<Stamp> }
   /** Up to where this node has applied the log. */
   readonly applied: () => Position
+  /** As in `OwnLife`. */
+  readonly fate: OwnLife['fate']
   readonly clock: Clock
   readonly logger: Logger
   /** Registers anew: the life is over, since somebody made the node leave, or has its name. */
@@ -33,6 +36,8 @@ const writeIntervalMs = 10_000
 export class Heartbeat {
   readonly #parts: HeartbeatParts
   #claim: Claim
+  /** The head of the log when the row was seen to stand. */
+  #stoodAt: Position
   #nextWriteMs = Number.NEGATIVE_INFINITY
   #expired = false
   #stopped = false
@@ -41,6 +46,7 @@ export class Heartbeat {
   constructor(parts: HeartbeatParts, claim: Claim) {
     this.#parts = parts
     this.#claim = claim
+    this.#stoodAt = claim.life
   }
 
   get claim(): Claim {
@@ -96,6 +102,7 @@ export class Heartbeat {
     const sentAt = momentOf(clock)
     const { head, holding, now } = await registry.beat(identity.name, life, Math.max(applied(), 0))
     told(now, sentAt)
+    if (holding === 'held') this.#stoodAt = head.position
     if (holding === 'held' && !this.#expired) held(this.#claim, sentAt)
     else lost()
     if (this.#stopped) return head
@@ -107,10 +114,14 @@ export class Heartbeat {
 
   /** The row vanished, by expiry or by hand, and this node is here: it has missed nothing, and no one need purge. */
   async #restore(head: Stamp): Promise<void> {
-    const { registry, logger, clock, held } = this.#parts
+    const { registry, logger, clock, held, applied, fate } = this.#parts
     const { identity, life } = this.#claim
     // The log has lost its tail, and the registration with it: in what it grows to, this life would be another's.
     if (life > head.position) return this.#renew('forced-out')
+    // Before the row went the life may have been over, which the others know.
+    if (applied() < head.position) return this.hurry()
+    const end = fate(this.#claim, this.#stoodAt)
+    if (end !== 'stands') return this.#renew(end === 'unknown' ? 'forced-out' : end)
     const sentAt = momentOf(clock)
     if (!(await registry.restore(identity, life))) return this.#renew('taken')
     held(this.#claim, sentAt)
@@ -130,6 +141,7 @@ export class Heartbeat {
     }
     held(this.#claim, sentAt)
     const { identity, life } = this.#claim
+    this.#stoodAt = life
     logger.warn('this life of the node was over; it has registered anew', { why, name: identity.name, life })
   }
 }

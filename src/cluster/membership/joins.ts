@@ -5,6 +5,7 @@ import type { LogEvent } from '../../event-log/event.ts'
 
 /** A change of the table `nodes`. */
 export interface NodeChange {
+  readonly position: Position
   readonly old: Row | null
   readonly new: Row | null
 }
@@ -13,7 +14,7 @@ export interface NodeChange {
 export function nodeChanges(events: readonly LogEvent[]): NodeChange[] {
   return events
     .filter(({ body }) => body.includes('"nodes"'))
-    .map(({ body }) => JSON.parse(body))
+    .map(({ position, body }) => ({ ...JSON.parse(body), position }))
     .filter(({ entity }) => entity === 'nodes')
 }
 
@@ -23,13 +24,7 @@ export function nodeChanges(events: readonly LogEvent[]): NodeChange[] {
  * (migrations/0003_nodes.ts). All other changes of a row carry the life that they are about, and only a return changes
  * nothing.
  */
-export function isJoin({ old, new: row }: NodeChange): boolean {
+export function isJoin({ old, new: row }: Pick<NodeChange, 'old' | 'new'>): boolean {
   if (row === null || row.status !== 'alive') return false
   return row.life === null || (old !== null && old.status === 'alive' && old.life === row.life)
-}
-
-/** Whether it ends this life of this node, by somebody else's hand or by its own. */
-export function endsLife({ old, new: row }: NodeChange, name: string, life: Position): boolean {
-  if (old?.name !== name || old.life !== life) return false
-  return row === null || row.life !== life || row.status === 'left'
 }

@@ -1,7 +1,8 @@
 import { expect } from 'chai'
 import { silentLogger } from '../../../../src/base/logger.ts'
 import { Heartbeat } from '../../../../src/cluster/delivery/heartbeat.ts'
-import type { Holding, NodeIdentity, Registry } from '../../../../src/cluster/membership/registry.ts'
+import type { OwnLife } from '../../../../src/cluster/membership/own-life.ts'
+import type { Claim, Holding, NodeIdentity, Registry } from '../../../../src/cluster/membership/registry.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
 
 const identity: NodeIdentity = {
@@ -16,7 +17,13 @@ const head = { position: 9, digest: 'd' }
 describe('a heartbeat', () => {
   const make = (
     holdings: Holding[],
-    { restores = true, renewals = 1, renewing = undefined as undefined | (() => Promise<void>) } = {},
+    {
+      restores = true,
+      renewals = 1,
+      renewing = undefined as undefined | (() => Promise<void>),
+      applied = (): number => 9,
+      fate = (_: Claim, _since: number): ReturnType<OwnLife['fate']> => 'stands',
+    } = {},
   ) => {
     const clock = new ManualClock()
     const acts: string[] = []
@@ -41,7 +48,8 @@ describe('a heartbeat', () => {
             return head
           },
         },
-        applied: () => 8,
+        applied,
+        fate,
         clock,
         logger: silentLogger,
         async renew(claim, why) {
@@ -65,7 +73,7 @@ describe('a heartbeat', () => {
       expect(await heartbeat.head()).to.equal(head)
       clock.advance(1000)
     }
-    expect(acts.filter((act) => act === 'beat a 5 8')).to.have.length(2)
+    expect(acts.filter((act) => act === 'beat a 5 9')).to.have.length(2)
     expect(acts.filter((act) => act === 'read')).to.have.length(10)
   })
 
@@ -74,13 +82,13 @@ describe('a heartbeat', () => {
     await heartbeat.head()
     heartbeat.hurry()
     await heartbeat.head()
-    expect(acts).to.deep.equal(['beat a 5 8', 'beat a 5 8'])
+    expect(acts).to.deep.equal(['beat a 5 9', 'beat a 5 9'])
   })
 
   it('puts back a row that is gone, and keeps its life', async () => {
     const { acts, heartbeat } = make(['gone'])
     await heartbeat.head()
-    expect(acts).to.deep.equal(['beat a 5 8', 'restore 5'])
+    expect(acts).to.deep.equal(['beat a 5 9', 'restore 5'])
     expect(heartbeat.claim.life).to.equal(5)
   })
 
@@ -88,12 +96,38 @@ describe('a heartbeat', () => {
     for (const why of ['forced-out', 'taken'] as const) {
       const { acts, heartbeat } = make([why])
       await heartbeat.head()
-      expect(acts).to.deep.equal(['beat a 5 8', `renew ${why}`])
+      expect(acts).to.deep.equal(['beat a 5 9', `renew ${why}`])
       expect(heartbeat.claim.life).to.equal(6)
     }
     const { acts, heartbeat } = make(['gone'], { restores: false })
     await heartbeat.head()
     expect(acts).to.include('renew taken')
+  })
+
+  it('puts no life back that was over before its row went, nor one of which it does not know', async () => {
+    for (const fate of ['forced-out', 'taken', 'unknown'] as const) {
+      const since: number[] = []
+      const asked = ({ life }: Claim, from: number) => {
+        since.push(life, from)
+        return fate
+      }
+      const { acts, heartbeat } = make(['held', 'gone'], { fate: asked })
+      await heartbeat.head()
+      heartbeat.hurry()
+      await heartbeat.head()
+      expect(acts.at(-1)).to.equal(`renew ${fate === 'unknown' ? 'forced-out' : fate}`)
+      expect(since, 'as of the last time that it stood').to.deep.equal([5, 9])
+    }
+  })
+
+  it('puts nothing back before it has applied what the log had when the row was gone', async () => {
+    let position = 8
+    const { acts, heartbeat } = make(['gone', 'gone'], { applied: () => position })
+    await heartbeat.head()
+    expect(acts).to.deep.equal(['beat a 5 8'])
+    position = 9
+    await heartbeat.head()
+    expect(acts.slice(1)).to.deep.equal(['beat a 5 9', 'restore 5'])
   })
 
   it('finds the end of its life again when it could not register anew', async () => {
@@ -121,7 +155,7 @@ describe('a heartbeat', () => {
     } finally {
       head.position = 9
     }
-    expect(acts).to.deep.equal(['beat a 5 8', 'renew forced-out'])
+    expect(acts).to.deep.equal(['beat a 5 9', 'renew forced-out'])
   })
 
   it('tells since when the registration stands, by the time at which that was asked', async () => {
