@@ -155,6 +155,13 @@ export class FailureDetector {
     return [send(target, { kind: 'probe', sequence })]
   }
 
+  /** There is a connection to `target` now: probes it, once more where that is under way, as it may have been said to nobody. */
+  reached(target: string, now: number): Finding[] {
+    for (const [sequence, probe] of this.#probes)
+      if (probe.target === target) return [send(target, { kind: 'probe', sequence })]
+    return this.probe(target, now)
+  }
+
   /** `ack`: the target answered, or a helper whom it answered passes that on. */
   answered(sequence: number, from: string, now: number): Finding[] {
     const relay = this.#relays.get(sequence)

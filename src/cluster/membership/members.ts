@@ -185,7 +185,7 @@ export class Members {
       }
       this.#follow(this.#detector.notRefused(peer.name), now)
       // An accepted dial is a reason to probe, and the answer tells whose view is the newer one.
-      if (this.#synced) this.#follow(this.#detector.probe(peer.name, now), now)
+      if (this.#synced) this.#follow(this.#detector.reached(peer.name, now), now)
       else this.#sendView(peer.name, true, now)
     })
   }

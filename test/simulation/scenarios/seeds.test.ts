@@ -1,6 +1,14 @@
 // Seeds that have failed, with what of them is needed for it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
-import { planOf } from '../plan.ts'
+import { type Plan, planOf } from '../plan.ts'
+import { runPlan } from '../run.ts'
+
+/** Plans that failed, shrunk, as they were made then; `what`: how. */
+const failed: readonly { readonly what: string; readonly plan: Plan }[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'failed-plans.json'), 'utf8'),
+)
 
 describe('in a simulated cluster, a seed that has failed', () => {
   it('holds: no write is asked for once everything is to come to rest (217)', () => {
@@ -9,4 +17,10 @@ describe('in a simulated cluster, a seed that has failed', () => {
       for (const { atMs } of operations) expect(atMs).to.be.at.most(warmUpMs + unrestMs)
     }
   })
+
+  for (const { what, plan } of failed)
+    it(`holds: ${what} (${plan.seed})`, async () => {
+      const { violation, lines } = await runPlan(plan, 'lines')
+      expect(violation, lines.join('\n')).to.equal(undefined)
+    })
 })

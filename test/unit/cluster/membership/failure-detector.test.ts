@@ -38,6 +38,15 @@ describe('the failure detector', () => {
     expect(accused(detector.tick(2 * probeTimeoutMs))).to.deep.equal([])
   })
 
+  it('asks once more whom it has a connection to now: what it asked before may have been said to nobody', () => {
+    const detector = make(['a', 'b'])
+    const [first] = detector.probe('a', 0)
+    expect(detector.probe('a', 1)).to.deep.equal([])
+    expect(detector.reached('a', 2)).to.deep.equal([first])
+    detector.answered(0, 'a', 3)
+    expect(probed(detector.reached('a', 4))).to.deep.equal(['a'])
+  })
+
   it('believes an answer only of the target or of a helper that was asked', () => {
     const detector = make(['a', 'b'])
     detector.probe('a', 0)
