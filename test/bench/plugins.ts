@@ -1,44 +1,51 @@
-// What each shipped plugin adds to a request: processor time of a node with one worker (its agent left out), in the fast lane, beside that of the
-// same request without it, taking turns, so that a slow moment hits both. Left out are what does nothing to most requests
-// (ssl) and what sends nothing any more (galileo, runscope).
+// What each shipped plugin adds to a request: processor time of a node with one worker (its agent left out), in the fast lane,
+// beside that of the same request without it. They are asked in short blocks that take turns, so that a slow moment of the
+// machine hits both. Left out are what does nothing to most requests (ssl) and what sends nothing any more (galileo, runscope).
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../support/log.ts'
-import { median, table } from '../support/measure.ts'
+import { markdownTable, quantile } from '../support/measure.ts'
 import { Nginx } from '../support/nginx.ts'
 import { NodeProcess } from '../support/node-process.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { findProgram } from '../support/program.ts'
 import { Slapd } from '../support/slapd.ts'
+import { othersCpuMs } from '../support/usage.ts'
 import type { BenchOptions } from './bench.ts'
+import { BlockClient } from './plugins/blocks.ts'
 import { Receivers } from './plugins/receivers.ts'
 import { oauth2Token, person, type Setup, setups } from './plugins/setups.ts'
 import { answering } from './proxy/answering.ts'
 import { Cores } from './proxy/cores.ts'
-import { loadOn } from './proxy/load.ts'
 
-/** Before that many requests much of a plugin runs as it was read, uncompiled: on a busy machine that is most of a minute. */
-const warmUpRequests = 8_000
+/** Before that many requests much of a plugin runs as it was read, uncompiled. */
+const warmUpRequests = 30_000
 
-/** Of one turn: many short ones tell more than a few long ones, since a slow moment hits fewer of them. */
-const seconds = 1
+const connections = 50
+/** On each connection, in one block: some 20 ms of a core. */
+const timesInBlock = 8
 
-/** For a turn in which something is answered. */
-const triesMax = 10
+/** What plugins gather before they send it is sent by then, and so counted with the block that made it. */
+const gatheredMs = 60
+
+/** Rounds are counted in so many groups, and what their figures differ by says how much is chance. */
+const groups = 15
 
 const plain: Setup = { name: 'plain' }
 
-/** Of one round, its processor time, that of the plain request just before, and of what the plugin comes on top of. */
-interface Turn {
+/** Processor time per request, in µs, of one round. */
+interface Round {
   readonly cpuUs: number
+  /** Of the plain request. */
   readonly baseUs: number
+  /** Of what the plugin comes on top of. */
   readonly belowUs: number
 }
 
 export async function bench(options: BenchOptions): Promise<string> {
   const { toy, quick = false, report = () => {} } = options
   const nginx = findProgram('nginx')
-  if (nginx === undefined || findProgram('wrk') === undefined)
-    return 'needs nginx and wrk: nothing was measured'
+  if (nginx === undefined) return 'needs nginx: nothing was measured'
   const cores = new Cores()
   await using releases = new AsyncDisposableStack()
   const upstream = await Nginx.start(nginx, answering)
@@ -66,50 +73,74 @@ export async function bench(options: BenchOptions): Promise<string> {
     ...known.filter((setup) => measured.some((one) => one === setup || one.above === setup.name)),
   ]
   await configure(node, all, upstream.url)
-  const rounds = toy ? 1 : quick ? 5 : 11
-  const turns = new Map<Setup, Turn[]>([plain, ...measured].map((setup) => [setup, []]))
-  const loadOf = async (setup: Setup) => {
-    const options = { seconds, headers: headersOf(setup, all), prefix: cores.besides, withoutAgent: true }
-    for (let tries = 1; ; tries++) {
-      const load = await loadOn(`${node.proxy}/${pathOf(setup)}`, node.pid, options)
-      // On a machine with much to do wrk may end before it had its turn.
-      if (load.requestsPerS > 0 || tries === triesMax) return load
-    }
+  const rounds = toy ? groups : groups * (quick ? 8 : 30)
+  const client = await BlockClient.connect(node.proxy, connections)
+  releases.defer(() => client.stop())
+  // This process asks, beside the upstream.
+  await cores.pin(process.pid, 'others')
+  const block = (head: string) => client.run(head, timesInBlock)
+  const costOf = async (head: string, isGathered: boolean) => {
+    const before = await othersCpuMs(node.pid)
+    await block(head)
+    if (isGathered) await sleep(gatheredMs)
+    const after = await othersCpuMs(node.pid)
+    return ((after - before) * 1000) / (connections * timesInBlock)
   }
   for (const setup of toy ? [] : all) {
-    for (let requests = 0; requests < warmUpRequests; )
-      requests += (await loadOf(setup)).requestsPerS * seconds
+    const head = requestOf(setup, fieldsOf(setup, all))
+    for (let asked = 0; asked < warmUpRequests; asked += connections * timesInBlock) await block(head)
   }
-  for (let round = 0; round < rounds; round++) {
-    for (const setup of measured) {
-      const { cpuUs: baseUs } = await loadOf(plain)
-      turns.get(plain)?.push({ cpuUs: baseUs, baseUs, belowUs: baseUs })
-      const belowUs = setup.above === undefined ? baseUs : (await loadOf(named(all, setup.above))).cpuUs
-      const { cpuUs } = await loadOf(setup)
-      report(`${setup.name}: ${cpuUs.toFixed(1)} µs, ${(cpuUs - belowUs).toFixed(1)} of them its own`)
-      turns.get(setup)?.push({ cpuUs, baseUs, belowUs })
+  const measurements = new Map<Setup, Round[]>()
+  for (const setup of measured) {
+    const isGathered = setup.gathers === true
+    // All three say the same of who asks: to pass that on is no work of the plugin.
+    const fields = fieldsOf(setup, all)
+    const below = setup.above === undefined ? plain : named(all, setup.above)
+    const made: Round[] = []
+    for (let round = 0; round < rounds; round++) {
+      const order = [...new Set([plain, below, setup])]
+      // Each is as often the first as the last.
+      if (round % 2 === 1) order.reverse()
+      const costs = new Map<Setup, number>()
+      for (const one of order) costs.set(one, await costOf(requestOf(one, fields), isGathered))
+      const us = (one: Setup) => costs.get(one) as number
+      made.push({ baseUs: us(plain), belowUs: us(below), cpuUs: us(setup) })
     }
+    measurements.set(setup, made)
+    report(rowOf([setup, made]).join('  '))
   }
   const lost = / dropped/.test(node.output) ? '\n\nlog records were dropped' : ''
-  return `${cores.machine}\n\n${table([head, ...[...turns].map(rowOf)])}${lost}`
+  return `${cores.machine}\n\n${markdownTable([head, ...[...measurements].map(rowOf)])}${lost}`
 }
 
-const head = ['plugin', 'CPU µs/request', 'added µs', '% of plain', 'least µs', 'added µs', '% of plain']
+const head = ['plugin', 'plain, CPU µs/request', 'added µs', '% of plain', 'half of the groups']
 
-/**
- * What it adds: the middle of all rounds, then the least of them beside the least of those without it. What else the machine does
- * only ever adds, so that of many rounds the least are the most alike.
- */
-function rowOf([{ name, above }, turns]: readonly [Setup, readonly Turn[]]): string[] {
-  const least = (of: keyof Turn) => Math.min(...turns.map((turn) => turn[of]))
-  const leastAdded = least('cpuUs') - least('belowUs')
-  const added = turns.map(({ cpuUs, belowUs }) => cpuUs - belowUs)
-  const shares = turns.map(({ cpuUs, belowUs, baseUs }) => (100 * (cpuUs - belowUs)) / baseUs)
-  const cells = [
-    ...[median(turns.map(({ cpuUs }) => cpuUs)), median(added), median(shares)],
-    ...[least('cpuUs'), leastAdded, (100 * leastAdded) / least('baseUs')],
+/** What it adds, by all rounds together; the last cell has the middle half of what groups of rounds say by themselves. */
+function rowOf([{ name, above }, rounds]: readonly [Setup, readonly Round[]]): string[] {
+  const size = rounds.length / groups
+  const parts = Array.from({ length: groups }, (_, i) => addedBy(rounds.slice(i * size, (i + 1) * size)))
+  const shares = parts.map(({ share }) => share)
+  const { baseUs, addedUs, share } = addedBy(rounds)
+  const middle = [quantile(shares, 0.25), quantile(shares, 0.75)].map((cell) => cell.toFixed(1))
+  return [
+    above === undefined ? name : `${name} (above ${above})`,
+    ...[baseUs, addedUs, share].map((cell) => cell.toFixed(1)),
+    middle.join(' – '),
   ]
-  return [above === undefined ? name : `${name} (above ${above})`, ...cells.map((cell) => cell.toFixed(1))]
+}
+
+/** Means of some rounds; the share is in %. */
+function addedBy(rounds: readonly Round[]) {
+  const mean = (of: keyof Round) => rounds.reduce((sum, round) => sum + round[of], 0) / rounds.length
+  const addedUs = mean('cpuUs') - mean('belowUs')
+  return { baseUs: mean('baseUs'), addedUs, share: (100 * addedUs) / mean('baseUs') }
+}
+
+function requestOf(setup: Setup, fields: Readonly<Record<string, string>>): string {
+  const lines = Object.entries({ host: 'gateway.test', ...fields }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+  return [`GET /${pathOf(setup)} HTTP/1.1`, ...lines, '', ''].join('\r\n')
 }
 
 /** One API for each setup. Resolves when each of them answers. */
@@ -133,7 +164,7 @@ async function configure(node: NodeProcess, all: readonly Setup[], upstream_url:
   }
   for (const setup of all)
     await until(async () => {
-      const { status } = await node.call(`/${pathOf(setup)}`, { headers: headersOf(setup, all) })
+      const { status } = await node.call(`/${pathOf(setup)}`, { headers: fieldsOf(setup, all) })
       if (status >= 400 && status < 500) throw new Error(`${setup.name} answers ${status}`)
       return status === 200
     })
@@ -151,6 +182,6 @@ function belowOf({ above }: Setup, all: readonly Setup[]): readonly Setup[] {
   return above === undefined ? [] : [named(all, above)]
 }
 
-function headersOf(setup: Setup, all: readonly Setup[]): Readonly<Record<string, string>> {
+function fieldsOf(setup: Setup, all: readonly Setup[]): Readonly<Record<string, string>> {
   return Object.assign({}, ...[...belowOf(setup, all), setup].map(({ headers }) => headers))
 }

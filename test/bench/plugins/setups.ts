@@ -17,6 +17,8 @@ export interface Setup {
   readonly headers?: Readonly<Record<string, string>>
   /** The setup that it comes on top of, where it can't do without one, and is compared with. */
   readonly above?: string
+  /** Whether it sends what it has gathered, and so after the request. */
+  readonly gathers?: boolean
 }
 
 export interface Surroundings {
@@ -141,7 +143,7 @@ const changing: readonly Setup[] = [
 ]
 
 function logging({ upstreamUrl, receivers: { tcp, udp }, logPath }: Surroundings): Setup[] {
-  return [
+  const plugins: Setup[] = [
     { name: 'file-log', config: { path: logPath } },
     { name: 'tcp-log', config: tcp },
     { name: 'udp-log', config: udp },
@@ -151,4 +153,5 @@ function logging({ upstreamUrl, receivers: { tcp, udp }, logPath }: Surroundings
     { name: 'statsd', config: udp },
     { name: 'datadog', config: udp },
   ]
+  return plugins.map((setup) => ({ ...setup, gathers: true }))
 }
