@@ -7,7 +7,7 @@ type Found = Row | null | Promise<Row | null>
 const names = ['Proxy-Authorization', 'Authorization'] as const
 
 export function hasAuthorization({ headers }: PluginRequest): boolean {
-  return names.some((name) => headers.has(name))
+  return headers.has(names[0]) || headers.has(names[1])
 }
 
 /**
@@ -26,9 +26,10 @@ export function shownCredential(
   const from = (i: number): Found => {
     const name = names[i]
     if (name === undefined) return null
-    const [value, ...others] = headers.all(name)
+    const values = headers.all(name)
+    const value = values[0]
     if (isHidden) headers.remove(name)
-    if (value === undefined || others.length > 0) return from(i + 1)
+    if (value === undefined || values.length > 1) return from(i + 1)
     return andThen(judge(value), (credential) => credential ?? from(i + 1))
   }
   return from(0)

@@ -1,5 +1,6 @@
 // Lets a request pass that carries the name and the password of a consumer (RFC 7617).
 import { isUtf8 } from 'node:buffer'
+import type { Row } from '../../base/json.ts'
 import type { Lookup, View } from '../../catalog/catalog.ts'
 import { hasAuthorization, shownCredential } from '../authorization.ts'
 import { identifyOwner } from '../identity.ts'
@@ -43,13 +44,27 @@ export const basicAuth = definePlugin({
 
 const byUsername = basicauthCredential.lookups[0] as Lookup
 
+type Proven = Row | null | Promise<Row | null>
+
 /** The credential whose name and password `value` has, or null. */
-function provenBy(value: string, catalog: View, passwords: Passwords) {
+function provenBy(value: string, catalog: View, passwords: Passwords): Proven {
+  const shown = passwords.shownBy(value)
+  if (shown === undefined) return readFrom(value, catalog, passwords)
+  return andThen(catalog.one(basicauthCredential, byUsername, shown.username), (credential) =>
+    passwords.stillHas(credential, shown) ? credential : readFrom(value, catalog, passwords),
+  )
+}
+
+function readFrom(value: string, catalog: View, passwords: Passwords): Proven {
   const pair = parsePair(value)
   if (!pair) return null
   const { username, password } = pair
   return andThen(catalog.one(basicauthCredential, byUsername, username), (credential) =>
-    andThen(passwords.isRight(credential, username, password), (isRight) => (isRight ? credential : null)),
+    andThen(passwords.isRight(credential, username, password), (isRight) => {
+      if (!isRight || !credential) return null
+      passwords.wasShown(value, username, credential)
+      return credential
+    }),
   )
 }
 

@@ -4,6 +4,7 @@ import type { Row } from '../../base/json.ts'
 import { Turns } from '../../base/turns.ts'
 import { KeyedDigest } from '../keyed-digest.ts'
 import { type PluginHost, Refusal } from '../plugin.ts'
+import { copyOf } from '../remembered.ts'
 import { decoy, isHashed, isOldPassword, isPassword } from './password-hash.ts'
 import { Renewal } from './renewal.ts'
 
@@ -19,7 +20,16 @@ const waitersMax = 250
 /** Answers that a thread remembers, some 200 bytes each. */
 const rememberedMax = 10_000
 
+/** Of a header that showed a name and its password. */
+interface Shown {
+  readonly username: string
+  /** The hash that the password had matched. */
+  readonly stored: string
+}
+
 export class Passwords {
+  /** By a keyed digest of the header. */
+  readonly #shown = new QuickLRU<string, Shown>({ maxSize: rememberedMax })
   /** By a keyed digest of what was asked: memory holds no password, and no two questions share an answer. */
   readonly #answers = new QuickLRU<string, boolean>({ maxSize: rememberedMax })
   readonly #asked = new Map<string, Promise<boolean>>()
@@ -34,6 +44,23 @@ export class Passwords {
     this.#digest = new KeyedDigest(host.random)
     this.#decoy = decoy(host.random)
     this.#renewal = new Renewal(host, this.#turns)
+  }
+
+  /** Whose name and password a header was found to show, if so. It counts for a credential that `stillHas` says so of. */
+  shownBy(header: string): Shown | undefined {
+    return this.#shown.get(this.#digest.of(header))
+  }
+
+  /** Whether the hash of `credential` is the one that was matched. */
+  stillHas(credential: Row | null, { stored }: Shown): boolean {
+    return credential !== null && this.#hashOf(credential) === stored
+  }
+
+  /** `header` shows the name, and the password, of `credential`. */
+  wasShown(header: string, username: string, credential: Row): void {
+    const stored = this.#hashOf(credential)
+    // The name was cut out of a text that has the password.
+    if (stored !== undefined) this.#shown.set(this.#digest.of(header), { username: copyOf(username), stored })
   }
 
   /**

@@ -66,8 +66,8 @@ const mismatch = 'HMAC signature does not match'
 /** Whether a header says a time that is near enough. It need not be signed, and the other one may say anything. */
 function isDated({ headers }: PluginRequest, skewSeconds: number, now: number, dates: KnownDate): boolean {
   for (const name of ['X-Date', 'Date']) {
-    const [value, ...others] = headers.all(name)
-    const date = value === undefined || others.length > 0 ? undefined : dates.parse(value, now)
+    const values = headers.all(name)
+    const date = values.length === 1 ? dates.parse(values[0] as string, now) : undefined
     if (date !== undefined && Math.abs(now - date) <= skewSeconds * 1000) return true
   }
   return false

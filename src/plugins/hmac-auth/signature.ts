@@ -39,12 +39,14 @@ export function isSigned(text: string, { signature }: Signed, secret: string): b
 export function signedText(incoming: PluginRequest['incoming'], { headers: names }: Signed): string {
   const { method, target, httpVersion, rawHeaders } = incoming
   const read = reader(rawHeaders, names.length)
-  const line = (name: string) => {
+  let text = ''
+  for (const name of names) {
     const value = read(name.toLowerCase())
-    if (value !== undefined) return `${name}: ${value}`
-    return name === 'request-line' ? `${method} ${target} HTTP/${httpVersion}` : `${name}:`
+    if (text !== '') text += '\n'
+    if (value !== undefined) text += `${name}: ${value}`
+    else text += name === 'request-line' ? `${method} ${target} HTTP/${httpVersion}` : `${name}:`
   }
-  return names.map(line).join('\n')
+  return text
 }
 
 /** So many names are looked for one by one. Whoever names thousands does not have all headers read for each. */

@@ -44,7 +44,9 @@ export const jwt = definePlugin({
     const tokens = new KnownTokens()
     return {
       access(request, config, { catalog }) {
-        const token = readToken(tokenOf(request, config), tokens)
+        const field = onlyField(request)
+        const shown = field === undefined ? undefined : tokens.shownBy(field)
+        const token = shown ?? readToken(tokenOf(request, config), tokens)
         const claim = config.key_claim_name as string
         const key = Object.hasOwn(token.claims, claim) ? token.claims[claim] : undefined
         if (typeof key !== 'string') throw new Refusal(401, `No mandatory '${claim}' in claims`)
@@ -53,6 +55,7 @@ export const jwt = definePlugin({
           if (credential.algorithm !== token.algorithm) throw new Refusal(403, 'Invalid algorithm')
           const verify = verifiers.of(credential, config.secret_is_base64 === true)
           if (!tokens.isSigned(token, verify)) throw new Refusal(403, 'Invalid signature')
+          if (field !== undefined && !shown) tokens.wasShown(field, token)
           checkTimes(token, config, clock)
           const gone = () => new Refusal(403, `Could not find consumer for '${claim}=${key}'`)
           return identifyOwner(request, credential, catalog, gone)
@@ -63,6 +66,13 @@ export const jwt = definePlugin({
 })
 
 const byKey = jwtSecret.lookups[0] as Lookup
+
+/** The field that a token can be in, where it can be nowhere else. */
+function onlyField({ headers, query }: PluginRequest): string | undefined {
+  if (query !== undefined) return undefined
+  const values = headers.all('Authorization')
+  return values.length === 1 ? values[0] : undefined
+}
 
 /** The first parameter that has a token, else what the header has. @throws {Refusal} when there is none, or several */
 function tokenOf(request: PluginRequest, config: JsonObject): string {

@@ -12,7 +12,7 @@ import { Directory } from './directory.ts'
 import type { Place } from './directory-connection.ts'
 import { nameWithin } from './distinguished-name.ts'
 
-/** Credentials that a thread remembers, some 400 bytes each; quick-lru may hold twice as many. */
+/** Credentials that a thread remembers, some 600 bytes each; quick-lru may hold twice as many. */
 const rememberedMax = 10_000
 
 /** How often it is said that a directory is away. */
@@ -33,6 +33,8 @@ export class Directories {
   readonly #directories = new Map<string, Directory>()
   /** By a keyed digest of all that was asked: memory holds no password, and no directory speaks for another one. */
   readonly #verified = new QuickLRU<string, Verified>({ maxSize: rememberedMax })
+  /** The same, by digests of the headers that showed it. */
+  readonly #shown = new QuickLRU<string, Verified>({ maxSize: rememberedMax })
   readonly #scopes = new WeakMap<JsonObject, string>()
   readonly #asked = new Map<string, Promise<Row | null>>()
   readonly #digest: KeyedDigest
@@ -47,17 +49,29 @@ export class Directories {
   }
 
   /**
-   * The credential that `username` and `password`, neither of them empty, are in the directory of `config`; null when
-   * it says that they are none. Only what is right is remembered, for `cache_ttl` seconds.
+   * The credential that the name and the password in `header` are in the directory of `config`; null when it says that
+   * they are none, or when there are none. Only what is right is remembered, for `cache_ttl` seconds.
    *
+   * @param parse  reads the header: a name and a password, neither of them empty
    * @throws {Refusal} 503 when that can't be told, or too many wait to be told
    */
-  find(config: JsonObject, username: string, password: string): Row | null | Promise<Row | null> {
-    const question = this.#digest.of(`${this.#scopeOf(config)} ${username.length} ${username}${password}`)
-    const known = this.#verified.get(question)
-    if (known && ageMs(this.#host.clock, known.since) < Number(config.cache_ttl) * 1000)
-      return known.credential
-    return this.#asked.get(question) ?? this.#ask(question, { config, username, password })
+  find(
+    config: JsonObject,
+    header: string,
+    parse: (header: string, config: JsonObject) => Pair | undefined,
+  ): Row | null | Promise<Row | null> {
+    const scope = this.#scopeOf(config)
+    const shown = this.#digest.of(`${scope}${header}`)
+    const seen = this.#fresh(this.#shown.get(shown), config)
+    if (seen) return seen.credential
+    const pair = parse(header, config)
+    if (!pair) return null
+    const { username, password } = pair
+    const question = this.#digest.of(`${scope}${username.length} ${username}${password}`)
+    const known = this.#fresh(this.#verified.get(question), config)
+    if (!known) return this.#asked.get(question) ?? this.#ask(question, { config, username, password })
+    this.#shown.set(shown, known)
+    return known.credential
   }
 
   stop(): void {
@@ -93,11 +107,17 @@ export class Directories {
     return asked
   }
 
-  /** Where a configuration looks for names, spelled once for each. */
+  /** Undefined as well when it was verified longer ago than `config` allows. */
+  #fresh(known: Verified | undefined, { cache_ttl }: JsonObject): Verified | undefined {
+    return known && ageMs(this.#host.clock, known.since) < Number(cache_ttl) * 1000 ? known : undefined
+  }
+
+  /** Where a configuration looks for names, and in which headers, made once for each: always as long. */
   #scopeOf(config: JsonObject): string {
     const known = this.#scopes.get(config)
     if (known !== undefined) return known
-    const scope = JSON.stringify([placeOf(config), config.base_dn, config.attribute])
+    const { base_dn, attribute, header_type } = config
+    const scope = this.#digest.of(JSON.stringify([placeOf(config), base_dn, attribute, header_type ?? null]))
     this.#scopes.set(config, scope)
     return scope
   }
@@ -138,10 +158,14 @@ export class Directories {
   }
 }
 
-interface Question {
-  readonly config: JsonObject
+/** A name and a password. */
+export interface Pair {
   readonly username: string
   readonly password: string
+}
+
+interface Question extends Pair {
+  readonly config: JsonObject
 }
 
 function placeOf({ ldap_host, ldap_port, start_tls, verify_ldap_host, timeout }: JsonObject): Place {

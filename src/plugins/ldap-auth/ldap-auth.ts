@@ -6,7 +6,7 @@ import { hasAuthorization, shownCredential } from '../authorization.ts'
 import { identifyAlone } from '../identity.ts'
 import { andThen, definePlugin, type PluginHost, Refusal } from '../plugin.ts'
 import { connectionFields, portField } from '../receivers.ts'
-import { Directories } from './directories.ts'
+import { Directories, type Pair } from './directories.ts'
 
 export const ldapAuth = definePlugin({
   name: 'ldap-auth',
@@ -52,10 +52,9 @@ export const ldapAuth = definePlugin({
           const scheme = String(config.header_type ?? 'LDAP')
           throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': `${scheme} realm="troop"` })
         }
-        const found = shownCredential(request, config.hide_credentials === true, (value) => {
-          const pair = parsePair(value, config)
-          return pair ? directories.find(config, pair.username, pair.password) : null
-        })
+        const found = shownCredential(request, config.hide_credentials === true, (value) =>
+          directories.find(config, value, parsePair),
+        )
         return andThen(found, (credential) => {
           if (!credential) throw new Refusal(403, 'Invalid authentication credentials')
           identifyAlone(request, credential)
@@ -71,7 +70,7 @@ export const ldapAuth = definePlugin({
  * Undefined unless both are there: an empty password must not come to a directory. The name may have colons and the
  * password can't, as in 0.8.
  */
-function parsePair(value: string, config: JsonObject): { username: string; password: string } | undefined {
+function parsePair(value: string, config: JsonObject): Pair | undefined {
   const [, scheme, encoded = ''] = /^\s*([^\s]+)\s+([A-Za-z0-9+/]+=*)\s*$/.exec(value) ?? []
   if (scheme?.toLowerCase() !== String(config.header_type ?? 'ldap').toLowerCase()) return undefined
   const bytes = Buffer.from(encoded, 'base64')

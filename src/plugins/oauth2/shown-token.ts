@@ -25,7 +25,7 @@ export function takeToken(
     if (isHidden) request.query = withoutParameter(request.query, parameter)
     return inQuery
   }
-  const inHeader = oneOf(request.headers.all('Authorization').flatMap(bearerOf))
+  const inHeader = oneOf(request.headers.all('Authorization').map(bearerOf))
   if (inHeader !== undefined) {
     if (isHidden) request.headers.remove('Authorization')
     return inHeader
@@ -43,11 +43,16 @@ async function takeFromForm(request: PluginRequest, isHidden: boolean): Promise<
   return token
 }
 
-function bearerOf(header: string): string[] {
-  return /^\s*(?:bearer|token)\s+(\S+)\s*$/i.exec(header)?.slice(1, 2) ?? []
+function bearerOf(header: string): string | undefined {
+  return /^\s*(?:bearer|token)\s+(\S+)\s*$/i.exec(header)?.[1]
 }
 
 function oneOf(values: readonly (string | undefined)[]): ShownToken | undefined {
-  const [value, ...others] = values.filter((value) => value !== undefined && value !== '')
-  return others.length > 0 ? ambiguous : value
+  let found: string | undefined
+  for (const value of values) {
+    if (value === undefined || value === '') continue
+    if (found !== undefined) return ambiguous
+    found = value
+  }
+  return found
 }
