@@ -1,6 +1,6 @@
 // The headers in which a client says who it is and proves it, tried in turn.
 import type { Row } from '../base/json.ts'
-import { andThen, type PluginRequest } from './plugin.ts'
+import type { PluginRequest } from './plugin.ts'
 
 type Found = Row | null | Promise<Row | null>
 
@@ -23,14 +23,24 @@ export function shownCredential(
   isHidden: boolean,
   judge: (value: string) => Found,
 ): Found {
-  const from = (i: number): Found => {
-    const name = names[i]
-    if (name === undefined) return null
+  return judged(headers, isHidden, judge, 0)
+}
+
+function judged(
+  headers: PluginRequest['headers'],
+  isHidden: boolean,
+  judge: (value: string) => Found,
+  from: number,
+): Found {
+  for (let i = from; i < names.length; i++) {
+    const name = names[i] as string
     const values = headers.all(name)
-    const value = values[0]
     if (isHidden) headers.remove(name)
-    if (value === undefined || values.length > 1) return from(i + 1)
-    return andThen(judge(value), (credential) => credential ?? from(i + 1))
+    if (values.length !== 1) continue
+    const found = judge(values[0] as string)
+    if (found instanceof Promise)
+      return found.then((credential) => credential ?? judged(headers, isHidden, judge, i + 1))
+    if (found) return found
   }
-  return from(0)
+  return null
 }

@@ -63,7 +63,7 @@ function valueIn(rawHeaders: readonly string[], wanted: string): string | undefi
   let value: string | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
-    if (name.length === wanted.length && name.toLowerCase() === wanted)
+    if (name.length === wanted.length && (name === wanted || name.toLowerCase() === wanted))
       value = joinTo(value, rawHeaders[i + 1] as string)
   }
   return value
