@@ -26,6 +26,12 @@ export class Throttle {
     else this.#timer = this.#clock.after(waitMs, () => this.#run())
   }
 
+  /** It need not be done for those who have asked. */
+  cancel(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
   #run(): void {
     this.#timer = undefined
     this.#actedAtMs = this.#clock.monotonic()

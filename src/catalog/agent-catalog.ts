@@ -437,6 +437,8 @@ export class AgentCatalog implements Subscriber {
     this.#histories++
     for (const leave of this.#reaching) leave()
     this.#isLoaded = false
+    // All is read anew, which proves more than a purge.
+    this.#purges.cancel()
     this.#loaded.reject(new Error('superseded by another load'))
     this.#loaded = deferred()
     this.#cache.reset()

@@ -57,7 +57,7 @@ export function planOf(options: PlanOptions): Plan {
   const specs: Readonly<Record<FaultKind, FaultSpec>> = faultSpecs
   const isKept = !options.faults?.some((kind) => specs[kind].breaksRefusal)
   const isRefusing = random.fraction() < 0.25 && isKept
-  const unrestMs = options.unrestMs ?? between(random, 1500, 4500)
+  const unrestMs = options.unrestMs ?? unrestOf(random)
   const allowed = options.faults ?? someFaults(random, isRefusing)
   const settings = settingsOf(random, isRefusing)
   const replicaLagMs = random.fraction() < 0.3 ? between(random, 50, 800) : 0
@@ -67,6 +67,11 @@ export function planOf(options: PlanOptions): Plan {
   return {
     ...{ seed, nodes, settings, clockRates, replicaLagMs, warmUpMs, unrestMs, faults, operations },
   }
+}
+
+/** Mostly short, so that there are many; some stories take long. In ms. */
+function unrestOf(random: Random): number {
+  return 1200 + 6800 * random.fraction() ** 3
 }
 
 function settingsOf(random: Random, isRefusing: boolean): NodeSettings {

@@ -78,6 +78,18 @@ describe('a catalog that proves what it holds anew', () => {
     expect(purges).to.deep.equal([3, 4, 4])
   })
 
+  it('purges nothing for joins before all was loaded anew, which proves more', async () => {
+    const { catalog, clock, purges } = await loaded()
+    catalog.proveAnew()
+    clock.advance(400)
+    catalog.proveAnew()
+    await catalog.load('reset')
+    clock.advance(1000)
+    expect(purges).to.deep.equal([3])
+    catalog.proveAnew()
+    expect(purges).to.deep.equal([3, 3])
+  })
+
   it('changes no row that is what the datastore has, whatever was applied while it read', async () => {
     const { catalog, datastore, follower, changes } = await loaded()
     const [row] = catalog.rows(api)
