@@ -6,13 +6,9 @@ type Found = Row | null | Promise<Row | null>
 
 const names = ['Proxy-Authorization', 'Authorization'] as const
 
-export function hasAuthorization({ headers }: PluginRequest): boolean {
-  return headers.has(names[0]) || headers.has(names[1])
-}
-
 /**
- * The credential that a header shows, the first of them that shows one. A header that is given several times shows
- * none: the upstream might read another one of them.
+ * The credential that a header shows, the first of them that shows one; null: none does; undefined: there is no such header.
+ * A header that is given several times shows none: the upstream might read another one of them.
  *
  * @param isHidden  whether each header that is looked at is removed, so that it reaches neither the upstream nor a
  *                  log, whatever becomes of the request
@@ -22,25 +18,26 @@ export function shownCredential(
   { headers }: PluginRequest,
   isHidden: boolean,
   judge: (value: string) => Found,
-): Found {
-  return judged(headers, isHidden, judge, 0)
+): Found | undefined {
+  return shownIn(headers, isHidden, judge, 0)
 }
 
-function judged(
+function shownIn(
   headers: PluginRequest['headers'],
   isHidden: boolean,
   judge: (value: string) => Found,
   from: number,
-): Found {
+): Found | undefined {
+  let found: Found | undefined
   for (let i = from; i < names.length; i++) {
     const name = names[i] as string
     const values = headers.all(name)
+    if (values.length === 0) continue
     if (isHidden) headers.remove(name)
-    if (values.length !== 1) continue
-    const found = judge(values[0] as string)
+    found = values.length === 1 ? judge(values[0] as string) : null
     if (found instanceof Promise)
-      return found.then((credential) => credential ?? judged(headers, isHidden, judge, i + 1))
+      return found.then((credential) => credential ?? shownIn(headers, isHidden, judge, i + 1) ?? null)
     if (found) return found
   }
-  return null
+  return found
 }

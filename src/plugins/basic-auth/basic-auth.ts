@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Row } from '../../base/json.ts'
 import type { Lookup, View } from '../../catalog/catalog.ts'
-import { hasAuthorization, shownCredential } from '../authorization.ts'
+import { shownCredential } from '../authorization.ts'
 import { identifyOwner } from '../identity.ts'
 import { andThen, definePlugin, Refusal } from '../plugin.ts'
 import { basicauthCredential } from './credential.ts'
@@ -26,12 +26,11 @@ export const basicAuth = definePlugin({
     const passwords = new Passwords(host)
     return {
       access(request, config, { catalog }) {
-        if (!hasAuthorization(request)) {
-          throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': 'Basic realm="troop"' })
-        }
         const found = shownCredential(request, config.hide_credentials === true, (value) =>
           provenBy(value, catalog, passwords),
         )
+        if (found === undefined)
+          throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': 'Basic realm="troop"' })
         return andThen(found, (credential) => {
           if (!credential) throw invalid()
           return identifyOwner(request, credential, catalog, invalid)

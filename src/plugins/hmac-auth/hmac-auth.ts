@@ -1,13 +1,12 @@
 // Lets a request pass that is signed with the secret of a consumer, soon after it was.
 import type { Lookup } from '../../catalog/catalog.ts'
-import { hasAuthorization, shownCredential } from '../authorization.ts'
+import { shownCredential } from '../authorization.ts'
 import { identifyOwner } from '../identity.ts'
 import { andThen, definePlugin, type PluginRequest, Refusal } from '../plugin.ts'
 import { hmacauthCredential } from './credential.ts'
 import { KnownDate } from './http-date.ts'
 import { KnownSignatures } from './known-signatures.ts'
 import { migrations } from './migrations.ts'
-import { signedText } from './signature.ts'
 
 export const hmacAuth = definePlugin({
   name: 'hmac-auth',
@@ -33,7 +32,6 @@ export const hmacAuth = definePlugin({
     const dates = new KnownDate()
     return {
       access(request, config, { catalog }) {
-        if (!hasAuthorization(request)) throw new Refusal(401, 'Unauthorized')
         const isTimely = isDated(request, Number(config.clock_skew), clock.now(), dates)
         let why = isTimely ? unverifiable : noDate
         const found = shownCredential(request, config.hide_credentials === true, (value) => {
@@ -42,12 +40,12 @@ export const hmacAuth = definePlugin({
           return andThen(catalog.one(hmacauthCredential, byUsername, signed.username), (credential) => {
             // By a secret that is not there anybody could sign.
             if (!credential?.secret) return null
-            const text = signedText(request.incoming, signed)
-            if (signatures.isRight(value, signed, text, credential)) return credential
+            if (signatures.isRight(value, signed, request.incoming, credential)) return credential
             why = mismatch
             return null
           })
         })
+        if (found === undefined) throw new Refusal(401, 'Unauthorized')
         return andThen(found, (credential) => {
           if (!credential) throw new Refusal(403, why)
           return identifyOwner(request, credential, catalog, () => new Refusal(403, unverifiable))

@@ -33,21 +33,35 @@ export function isSigned(text: string, { signature }: Signed, secret: string): b
 }
 
 /**
- * What is signed of the request, as it was received: a line for each header that is named, in order. `request-line` is that
- * of the request, unless it has such a header.
+ * What is signed of the request, as it was received: the value of each header that is named, in order; undefined of one that it
+ * has not. Last, where the name `request-line` is no header of it: that line.
  */
-export function signedText(incoming: PluginRequest['incoming'], { headers: names }: Signed): string {
-  const { method, target, httpVersion, rawHeaders } = incoming
+export function signedValues(
+  { method, target, httpVersion, rawHeaders }: PluginRequest['incoming'],
+  { headers: names }: Signed,
+): (string | undefined)[] {
   const read = reader(rawHeaders, names.length)
-  let text = ''
+  const values: (string | undefined)[] = []
+  let isLineSigned = false
   for (const name of names) {
     const value = read(name.toLowerCase())
-    if (text !== '') text += '\n'
-    if (value !== undefined) text += `${name}: ${value}`
-    else text += name === 'request-line' ? `${method} ${target} HTTP/${httpVersion}` : `${name}:`
+    values.push(value)
+    if (value === undefined && name === requestLine) isLineSigned = true
   }
-  return text
+  if (isLineSigned) values.push(`${method} ${target} HTTP/${httpVersion}`)
+  return values
 }
+
+/** The text that the signature is over, of what `signedValues` found: a line for each name. */
+export function signedText({ headers: names }: Signed, values: readonly (string | undefined)[]): string {
+  const line = (name: string, i: number) => {
+    if (values[i] !== undefined) return `${name}: ${values[i]}`
+    return name === requestLine ? values[names.length] : `${name}:`
+  }
+  return names.map(line).join('\n')
+}
+
+const requestLine = 'request-line'
 
 /** So many names are looked for one by one. Whoever names thousands does not have all headers read for each. */
 const namesMax = 8

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Json, JsonObject } from '../../base/json.ts'
 import type { FieldVerdict } from '../../entities/define.ts'
-import { hasAuthorization, shownCredential } from '../authorization.ts'
+import { shownCredential } from '../authorization.ts'
 import { identifyAlone } from '../identity.ts'
 import { andThen, definePlugin, type PluginHost, Refusal } from '../plugin.ts'
 import { connectionFields, portField } from '../receivers.ts'
@@ -48,13 +48,13 @@ export const ldapAuth = definePlugin({
     const directories = new Directories(host)
     return {
       access(request, config) {
-        if (!hasAuthorization(request)) {
-          const scheme = String(config.header_type ?? 'LDAP')
-          throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': `${scheme} realm="troop"` })
-        }
         const found = shownCredential(request, config.hide_credentials === true, (value) =>
           directories.find(config, value, parsePair),
         )
+        if (found === undefined) {
+          const scheme = String(config.header_type ?? 'LDAP')
+          throw new Refusal(401, 'Unauthorized', { 'WWW-Authenticate': `${scheme} realm="troop"` })
+        }
         return andThen(found, (credential) => {
           if (!credential) throw new Refusal(403, 'Invalid authentication credentials')
           identifyAlone(request, credential)
