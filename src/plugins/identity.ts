@@ -36,16 +36,45 @@ export function identifyAlone(request: PluginRequest, credential: Row): void {
 function identify(request: PluginRequest, consumer: Row, credential: Row): void {
   request.consumer = consumer
   request.credential = credential
-  tell(request.headers, 'X-Consumer-ID', consumer.id)
-  tell(request.headers, 'X-Consumer-Custom-ID', consumer.custom_id)
-  tell(request.headers, 'X-Consumer-Username', consumer.username)
+  const { id, customId, username } = namesOf(consumer)
+  put(request.headers, 'X-Consumer-ID', id)
+  put(request.headers, 'X-Consumer-Custom-ID', customId)
+  put(request.headers, 'X-Consumer-Username', username)
   tell(request.headers, 'X-Credential-Username', credential.username)
+}
+
+/** What a consumer is called, as headers say it; undefined: it is not. */
+interface Names {
+  readonly id: string | undefined
+  readonly customId: string | undefined
+  readonly username: string | undefined
+}
+
+/** Spelled once for each row. */
+const known = new WeakMap<Row, Names>()
+
+function namesOf(consumer: Row): Names {
+  let names = known.get(consumer)
+  if (!names) {
+    const { id, custom_id, username } = consumer
+    names = { id: spelled(id), customId: spelled(custom_id), username: spelled(username) }
+    known.set(consumer, names)
+  }
+  return names
 }
 
 /** Sets a header for the upstream; what is no text has none. */
 export function tell(headers: PluginHeaders, name: string, value: unknown): void {
-  if (typeof value === 'string') headers.set(name, headerValue(value))
-  else headers.remove(name)
+  put(headers, name, spelled(value))
+}
+
+function put(headers: PluginHeaders, name: string, value: string | undefined): void {
+  if (value === undefined) headers.remove(name)
+  else headers.set(name, value)
+}
+
+function spelled(value: unknown): string | undefined {
+  return typeof value === 'string' ? headerValue(value) : undefined
 }
 
 /**
