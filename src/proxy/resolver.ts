@@ -112,12 +112,14 @@ export class Resolver {
     return decided instanceof Promise ? decided.then(checked) : checked(decided)
   }
 
-  #holds({ hosts, target }: Asked, match: Match, view: View, revision: number): boolean {
-    const { router, admission } = this.#parts
+  #holds({ hosts, target, least }: Asked, match: Match, view: View, revision: number): boolean {
+    const { router, admission, catalog } = this.#parts
     // It may have taken long to decide.
     if (!admission.isFresh()) return false
     // The view first: it brings the router up to the newest change.
     if (!view.holds()) return false
+    // All may have been loaded anew meanwhile, from a datastore that took positions back.
+    if (least > 0 && catalog.position() < least) return false
     return router.revision === revision || router.match(hosts, target.path)?.api === match.api
   }
 
