@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { othersCpuMs, usageOf } from '../../support/usage.ts'
+import { usageOf } from '../../support/usage.ts'
 
 export interface Load {
   readonly requestsPerS: number
@@ -21,15 +21,13 @@ export interface LoadOptions {
   readonly connections?: number | undefined
   /** Put before wrk's own command: who pins it to a core. */
   readonly prefix: readonly string[]
-  /** Whether the time of its first thread is left out: of a node that is the agent, which has no part in a request. */
-  readonly withoutAgent?: boolean
 }
 
 const run = promisify(execFile)
 
 /** @param pid  of the proxy behind `url` */
 export async function loadOn(url: string, pid: number, options: LoadOptions): Promise<Load> {
-  const { seconds, headers = {}, bodyBytes, connections = 50, prefix, withoutAgent = false } = options
+  const { seconds, headers = {}, bodyBytes, connections = 50, prefix } = options
   const fields = Object.entries(headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`])
   const [program = '', ...args] = [
     ...prefix,
@@ -46,7 +44,7 @@ export async function loadOn(url: string, pid: number, options: LoadOptions): Pr
       ? [url]
       : ['--script', join(import.meta.dirname, 'post.lua'), url, '--', String(bodyBytes)]),
   ]
-  const cpuMs = async () => (withoutAgent ? othersCpuMs(pid) : (await usageOf(pid)).cpuMs)
+  const cpuMs = async () => (await usageOf(pid)).cpuMs
   const before = await cpuMs()
   const { stdout } = await run(program, args)
   const after = await cpuMs()
