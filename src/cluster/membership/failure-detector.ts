@@ -141,7 +141,7 @@ export class FailureDetector {
 
   /** Probes `target` out of turn; nothing when that is under way. */
   probe(target: string, now: number): Finding[] {
-    for (const probe of this.#probes.values()) if (probe.target === target) return []
+    if (this.#sequenceOf(target) !== undefined) return []
     const timeoutMs = this.#profile.probeTimeoutMs * this.#health.stretch
     const sequence = this.#sequence++
     this.#probes.set(sequence, {
@@ -157,9 +157,8 @@ export class FailureDetector {
 
   /** There is a connection to `target` now: probes it, once more where that is under way, as it may have been said to nobody. */
   reached(target: string, now: number): Finding[] {
-    for (const [sequence, probe] of this.#probes)
-      if (probe.target === target) return [send(target, { kind: 'probe', sequence })]
-    return this.probe(target, now)
+    const sequence = this.#sequenceOf(target)
+    return sequence === undefined ? this.probe(target, now) : [send(target, { kind: 'probe', sequence })]
   }
 
   /** `ack`: the target answered, or a helper whom it answered passes that on. */
@@ -262,6 +261,12 @@ export class FailureDetector {
   /** This node itself was suspected. */
   wasSuspected(): void {
     this.#health.suspected()
+  }
+
+  /** Of the probe that is under way. */
+  #sequenceOf(target: string): number | undefined {
+    for (const [sequence, probe] of this.#probes) if (probe.target === target) return sequence
+    return undefined
   }
 
   #startProbe(now: number): Finding[] {

@@ -22,10 +22,6 @@ export class BlockClient {
     return new BlockClient(await Promise.all(lines))
   }
 
-  get connections(): number {
-    return this.#lines.length
-  }
-
   /**
    * Asks `times` on each connection, without a pause.
    * @throws {Error} when something is not answered with 200
