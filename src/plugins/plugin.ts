@@ -171,7 +171,9 @@ export interface PluginHeaders {
   get(name: string): string | undefined
   all(name: string): string[]
   has(name: string): boolean
+  /** In the place of all fields of that name. @throws {TypeError} for what can't stand in a head */
   set(name: string, value: string): void
+  /** @throws {TypeError} as `set` */
   append(name: string, value: string): void
   remove(name: string): void
 }

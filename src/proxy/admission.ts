@@ -6,7 +6,8 @@ import type { Position } from '../base/stamp.ts'
 import type { Catalog, View } from '../catalog/catalog.ts'
 import { type ClientAddress, trustRule } from './client-address.ts'
 import { minPositionInvalid, NotFresh, PositionNotReached } from './errors.ts'
-import { type Headers, minPositionHeader } from './headers.ts'
+import { minPositionHeader } from './field-names.ts'
+import type { Headers } from './headers.ts'
 import type { Client, Incoming } from './request.ts'
 
 /**
@@ -43,12 +44,11 @@ export class Admission {
    * @throws {Refusal} of a value that is no position
    */
   leastPosition(incoming: Incoming, headers: Headers): Position {
-    // Apart from the rest, whose closure would be made for every request.
     return headers.has(minPositionHeader) ? this.#positionIn(incoming, headers) : 0
   }
 
   #positionIn({ remoteAddress }: Incoming, headers: Headers): Position {
-    const client = this.#parts.clientAddress(remoteAddress, () => headers.all('x-forwarded-for'))
+    const client = this.#parts.clientAddress(remoteAddress, headers)
     if (!this.#isTrusted(client)) return 0
     const value = headers.all(minPositionHeader).join(', ')
     if (!/^\d+$/.test(value)) throw minPositionInvalid(value)

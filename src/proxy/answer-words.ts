@@ -6,7 +6,7 @@ export function wordsOf(
   { body, headers: given = {} }: Answer,
   product: string,
 ): { body: Buffer; headers: Headers } {
-  const headers = new Headers(['Server', product])
+  const headers = Headers.from(['Server', product])
   const text = typeof body === 'object' ? `${JSON.stringify(body)}\n` : (body ?? '')
   if (typeof body === 'object') headers.set('Content-Type', 'application/json; charset=utf-8')
   else if (body !== undefined) headers.set('Content-Type', 'text/plain; charset=utf-8')

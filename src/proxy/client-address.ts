@@ -2,9 +2,10 @@
 import { isIP } from 'node:net'
 import { AddressList, faultOfRange } from '../base/address-list.ts'
 import { TroopError } from '../base/errors.ts'
+import type { Headers } from './headers.ts'
 
-/** @param forwardedFor  the values of `X-Forwarded-For`, in order; only asked for when the peer is trusted */
-export type ClientAddress = (peer: string, forwardedFor: () => readonly string[]) => string
+/** @param headers  with `X-Forwarded-For`; only looked at when the peer is trusted */
+export type ClientAddress = (peer: string, headers: Pick<Headers, 'all'>) => string
 
 /**
  * Makes the rule for one list of trusted peers: from the right end of `X-Forwarded-For` the first address that
@@ -15,10 +16,10 @@ export type ClientAddress = (peer: string, forwardedFor: () => readonly string[]
 export function clientAddressRule(trusted: readonly string[]): ClientAddress {
   if (trusted.length === 0) return (peer) => plain(peer)
   const isTrusted = trustRule(trusted)
-  return (peer, forwardedFor) => {
+  return (peer, headers) => {
     let client = plain(peer)
     if (!isTrusted(client)) return client
-    const claims = forwardedFor().flatMap((value) => value.split(','))
+    const claims = headers.all('x-forwarded-for').flatMap((value) => value.split(','))
     for (const claim of claims.reverse()) {
       const address = plain(withoutPort(claim.trim()))
       // Beyond something that is no address nobody can be trusted to have told the truth.

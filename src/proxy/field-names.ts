@@ -1,5 +1,10 @@
-// What the gateway has to do with a header field, told by its name alone, whatever its case.
-import { minPositionHeader } from './headers.ts'
+// What the gateway has to do with a header field, told by its name alone.
+
+/**
+ * `X-Troop-Min-Position: <n>` asks this node to answer once it has applied n. It is the gateway's own and goes no
+ * further, since positions of another cluster's log say nothing.
+ */
+export const minPositionHeader = 'x-troop-min-position'
 
 /** Each is a bit: a name may be of several kinds. */
 export const kinds = {
@@ -19,6 +24,15 @@ export const kinds = {
   trailer: 256,
   /** Frames, routes or identifies: some servers merge trailers with the fields before. */
   notInTrailers: 512,
+  connection: 1024,
+  keepAlive: 2048,
+  transferEncoding: 4096,
+  upgrade: 8192,
+  date: 16_384,
+  host: 32_768,
+  hostOverride: 65_536,
+  /** Speaks of other codings and protocols, or asks whether the body is wanted: for node:http to read. */
+  ordinary: 131_072,
 } as const
 
 /**
@@ -30,34 +44,71 @@ const knownMax = 2000
 const knownCharsMax = 64
 
 /** What is known of a name. */
-interface FieldName {
-  /** In lower case. */
+export interface FieldName {
+  readonly text: string
   readonly lower: string
   /** The sum of its `kinds`. */
   readonly kinds: number
+  /** Whether it can be one (RFC 9110, 5.6.2). */
+  readonly isToken: boolean
+  /** What was said by it last, and how it was written: many names say the same each time. */
+  lastValue: string | undefined
+  lastLine: string
+}
+
+export function nameOf(text: string): FieldName {
+  return known.get(text) ?? learn(text)
 }
 
 /** The sum of its `kinds`. */
 export function kindsOf(name: string): number {
-  return (known.get(name) ?? learn(name)).kinds
+  return nameOf(name).kinds
 }
 
-/** The name in lower case. */
-export function lowerOf(name: string): string {
-  return (known.get(name) ?? learn(name)).lower
-}
-
-function learn(name: string): FieldName {
-  const own = Buffer.from(name, 'latin1').toString('latin1')
+function learn(text: string): FieldName {
+  const own = Buffer.from(text, 'latin1').toString('latin1')
   // Of bytes alone; a plugin may make others.
-  const isOfBytes = own === name
-  const lower = (isOfBytes ? own : name).toLowerCase()
-  const found = { lower, kinds: look(lower) }
-  if (!isOfBytes || name.length > knownCharsMax) return found
+  const isOfBytes = own === text
+  const lower = (isOfBytes ? own : text).toLowerCase()
+  const found = {
+    text: isOfBytes ? own : text,
+    lower,
+    kinds: look(lower),
+    isToken: token.test(text),
+    lastValue: undefined,
+    lastLine: '',
+  }
+  if (!isOfBytes || text.length > knownCharsMax) return found
   if (known.size >= knownMax) known.clear()
   known.set(own, found)
   return found
 }
+
+/** Those that were read lately, each in the place that its bytes give it; whoever comes there next takes it. */
+const read: (FieldName | undefined)[] = new Array(1024).fill(undefined)
+
+/** What `nameIn` has to know of the bytes, one after the other; it begins with 0. */
+export function hashed(hash: number, byte: number): number {
+  return (Math.imul(hash, 31) + byte) | 0
+}
+
+/** The name in `bytes`, of which no text is made if it was read before. */
+export function nameIn(bytes: Uint8Array, from: number, to: number, hash: number): FieldName {
+  const place = hash & (read.length - 1)
+  const before = read[place]
+  if (before !== undefined && isIn(before.text, bytes, from, to)) return before
+  const found = nameOf(Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1'))
+  if (to - from <= knownCharsMax) read[place] = found
+  return found
+}
+
+function isIn(text: string, bytes: Uint8Array, from: number, to: number): boolean {
+  if (text.length !== to - from) return false
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false
+  return true
+}
+
+const token = /^[\w!#$%&'*+.^`|~-]+$/
 
 function look(lower: string): number {
   let found = byName.get(lower) ?? 0
@@ -91,6 +142,14 @@ const lists: readonly (readonly [names: readonly string[], kind: number])[] = [
   [['content-length'], kinds.contentLength],
   [['trailer'], kinds.trailer],
   [notInTrailers, kinds.notInTrailers],
+  [['connection'], kinds.connection],
+  [['keep-alive'], kinds.keepAlive],
+  [['transfer-encoding'], kinds.transferEncoding],
+  [['upgrade'], kinds.upgrade],
+  [['date'], kinds.date],
+  [['host'], kinds.host],
+  [['x-host-override'], kinds.hostOverride],
+  [['expect', 'upgrade', 'proxy-connection', 'transfer-encoding'], kinds.ordinary],
 ]
 const byName = new Map<string, number>()
 for (const [names, kind] of lists) for (const name of names) byName.set(name, (byName.get(name) ?? 0) | kind)

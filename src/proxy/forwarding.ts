@@ -1,5 +1,6 @@
 // What the headers of a message become on its way through the gateway (docs/architecture.md "Headers").
-import { kinds, kindsOf } from './field-names.ts'
+import { type Field, fieldOf, fieldsOf, rawOf } from './field.ts'
+import { kinds } from './field-names.ts'
 import { Headers } from './headers.ts'
 import { heldBytesMaxDefault } from './held-body.ts'
 import { namedByConnection } from './hop-by-hop.ts'
@@ -17,7 +18,7 @@ export function openRequest(
   heldBytesMax = heldBytesMaxDefault,
 ): ProxyRequest {
   const { api } = match
-  const headers = clientHeaders(incoming.rawHeaders)
+  const headers = clientHeaders(incoming.headers)
   if (match.host !== undefined) headers.set('X-Forwarded-Host', match.host)
   if (isStripped(match)) headers.set('X-Forwarded-Prefix', String(api.request_path))
   return new ProxyRequest({
@@ -40,54 +41,52 @@ function hostFor({ api, by, host }: Match, { authority }: Target, headers: Heade
 }
 
 /** The client's headers without those that end here, and without what only the gateway may say. */
-function clientHeaders(raw: readonly string[]): Headers {
-  return Headers.of(without(raw, endsHere))
+function clientHeaders({ fields }: Headers): Headers {
+  return new Headers(without(fields, endsHere))
 }
 
 const endsHere = kinds.hop | kinds.identity | kinds.lookalike | kinds.toGateway | kinds.forwardedPrefix
 
 /**
- * The head that goes upstream, in turn names and values: `Host` first, the client's headers, then what is said
- * about the client last, so that no plugin and no client can say it differently.
+ * The head that goes upstream: `Host` first, the client's headers, then what is said about the client last, so that no
+ * plugin and no client can say it differently.
+ * @throws {TypeError} for a host that can't stand in a head
  */
-export function upstreamHeaders({ incoming, clientAddress, headers, host }: ProxyRequest): string[] {
-  const given = headers.raw()
-  const raw = ['Host', host]
+export function upstreamHeaders({ incoming, clientAddress, headers, host }: ProxyRequest): Headers {
+  const fields = [fieldOf('Host', host)]
   let before = ''
-  for (let i = 0; i < given.length; i += 2) {
-    const name = given[i] as string
-    const value = given[i + 1] as string
-    const of = kindsOf(name)
-    if ((of & kinds.told) === 0) raw.push(name, value)
-    else if ((of & kinds.forwardedFor) !== 0) before += `${value}, `
+  for (const field of headers.fields) {
+    if ((field.kinds & kinds.told) === 0) fields.push(field)
+    else if ((field.kinds & kinds.forwardedFor) !== 0) before += `${field.value}, `
   }
-  raw.push('X-Real-IP', clientAddress)
-  raw.push('X-Forwarded-For', before + clientAddress)
-  raw.push('X-Forwarded-Proto', incoming.encrypted ? 'https' : 'http')
-  return raw
+  fields.push(fieldOf('X-Real-IP', clientAddress))
+  fields.push(fieldOf('X-Forwarded-For', before + clientAddress))
+  fields.push(incoming.encrypted ? overTls : inTheClear)
+  return new Headers(fields)
 }
 
+const overTls = fieldOf('X-Forwarded-Proto', 'https')
+const inTheClear = fieldOf('X-Forwarded-Proto', 'http')
+
 /** The upstream's headers as the client may see them. */
-export function upstreamResponseHeaders(status: number, raw: readonly string[]): Headers {
+export function upstreamResponseHeaders(status: number, { fields }: Headers): Headers {
   // A 204 has no length; some upstreams send one all the same (RFC 9110, 8.6).
-  return Headers.of(without(raw, status === 204 ? kinds.hop | kinds.contentLength : kinds.hop))
+  return new Headers(without(fields, status === 204 ? kinds.hop | kinds.contentLength : kinds.hop))
 }
 
 /** Trailer fields that may pass: nothing that frames, routes or identifies, since some servers merge them. */
 export function passableTrailers(raw: readonly string[]): readonly string[] {
-  return raw.length === 0 ? raw : without(raw, notInTrailers)
+  return raw.length === 0 ? raw : rawOf(without(fieldsOf(raw), notInTrailers))
 }
 
 const notInTrailers = kinds.hop | kinds.notInTrailers | kinds.identity | kinds.lookalike
 
 /** The fields of one message, in order, that are of none of the kinds `ends`, and that its `Connection` does not name. */
-function without(raw: readonly string[], ends: number): string[] {
-  const named = namedByConnection(raw)
-  const kept: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string
-    if ((kindsOf(name) & ends) !== 0 || named?.has(name.toLowerCase())) continue
-    kept.push(name, raw[i + 1] as string)
+function without(fields: readonly Field[], ends: number): Field[] {
+  const named = namedByConnection(fields)
+  const kept: Field[] = []
+  for (const field of fields) {
+    if ((field.kinds & ends) === 0 && !named?.has(field.of.lower)) kept.push(field)
   }
   return kept
 }

@@ -1,37 +1,44 @@
 // An ordered list of header fields: names keep their spelling, repeated fields stay apart, nothing is folded.
-
-/**
- * `X-Troop-Min-Position: <n>` asks this node to answer once it has applied n. It is the gateway's own and goes no
- * further, since positions of another cluster's log say nothing.
- */
-export const minPositionHeader = 'x-troop-min-position'
+import { type Field, fieldOf, fieldsOf, rawOf } from './field.ts'
 
 export class Headers {
-  /** Names and values in turn, as node:http's rawHeaders. */
-  #raw: string[]
+  readonly #fields: Field[]
 
-  constructor(raw: readonly string[] = []) {
-    this.#raw = [...raw]
+  /** @param fields  nobody else's from now on */
+  constructor(fields: Field[] = []) {
+    this.#fields = fields
   }
 
-  /** Of a list that is nobody else's from now on, and so need not be copied. */
-  static of(raw: string[]): Headers {
+  /** Of names and values in turn, as node:http's rawHeaders. @throws {TypeError} as `set` */
+  static from(raw: readonly string[]): Headers {
     const headers = new Headers()
-    headers.#raw = raw
+    for (let i = 0; i < raw.length; i += 2) headers.append(raw[i] as string, raw[i + 1] as string)
     return headers
+  }
+
+  /** The same of those that a parser has found to be fine. */
+  static read(raw: readonly string[]): Headers {
+    return new Headers(fieldsOf(raw))
+  }
+
+  get fields(): readonly Field[] {
+    return this.#fields
+  }
+
+  copy(): Headers {
+    return new Headers([...this.#fields])
   }
 
   /** The first value of `name`, compared without case. */
   get(name: string): string | undefined {
-    const i = this.#find(name)
-    return i < 0 ? undefined : this.#raw[i + 1]
+    return this.#fields[this.#find(name)]?.value
   }
 
   /** All values of `name`, in order. */
   all(name: string): string[] {
     const values: string[] = []
-    for (let i = this.#find(name); i >= 0; i = this.#find(name, i + 2))
-      values.push(this.#raw[i + 1] as string)
+    for (let i = this.#find(name); i >= 0; i = this.#find(name, i + 1))
+      values.push((this.#fields[i] as Field).value)
     return values
   }
 
@@ -39,51 +46,53 @@ export class Headers {
     return this.#find(name) >= 0
   }
 
-  /** Replaces all fields of `name` by one, in the place of the first. */
+  /**
+   * Replaces all fields of `name` by one, in the place of the first.
+   * @throws {TypeError} for a name or a value that can't stand in a head, which it names, but not the value
+   */
   set(name: string, value: string): void {
+    const field = fieldOf(name, value)
     const i = this.#find(name)
     if (i < 0) {
-      this.#raw.push(name, value)
+      this.#fields.push(field)
       return
     }
-    this.#raw[i + 1] = value
-    for (let j = this.#find(name, i + 2); j >= 0; j = this.#find(name, j)) this.#raw.splice(j, 2)
+    this.#fields[i] = field
+    for (let j = this.#find(name, i + 1); j >= 0; j = this.#find(name, j)) this.#fields.splice(j, 1)
   }
 
+  /** @throws {TypeError} as `set` */
   append(name: string, value: string): void {
-    this.#raw.push(name, value)
+    this.#fields.push(fieldOf(name, value))
   }
 
   remove(name: string): void {
-    for (let i = this.#find(name); i >= 0; i = this.#find(name, i)) this.#raw.splice(i, 2)
+    for (let i = this.#find(name); i >= 0; i = this.#find(name, i)) this.#fields.splice(i, 1)
   }
 
   /** Names and values in turn. */
-  raw(): readonly string[] {
-    return this.#raw
+  raw(): string[] {
+    return rawOf(this.#fields)
   }
 
   /** One object with lower-case names, repeated fields joined by `, `: the form of log records. */
   toObject(): Record<string, string> {
     const object: Record<string, string> = Object.create(null)
-    for (let i = 0; i < this.#raw.length; i += 2) {
-      const name = (this.#raw[i] as string).toLowerCase()
-      const value = this.#raw[i + 1] as string
-      object[name] = name in object ? `${object[name]}, ${value}` : value
-    }
+    for (const { of, value } of this.#fields)
+      object[of.lower] = of.lower in object ? `${object[of.lower]}, ${value}` : value
     return object
   }
 
   #find(name: string, from = 0): number {
-    const raw = this.#raw
+    const fields = this.#fields
     let lower: string | undefined
-    for (let i = from; i < raw.length; i += 2) {
-      const candidate = raw[i] as string
+    for (let i = from; i < fields.length; i++) {
+      const { text, lower: candidate } = (fields[i] as Field).of
       // Most differ in length, and most others in nothing.
-      if (candidate.length !== name.length) continue
-      if (candidate === name) return i
+      if (text.length !== name.length) continue
+      if (text === name) return i
       lower ??= name.toLowerCase()
-      if (candidate.toLowerCase() === lower) return i
+      if (candidate === lower) return i
     }
     return -1
   }

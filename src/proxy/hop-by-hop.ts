@@ -1,18 +1,19 @@
 // Header fields that concern one connection alone and end at the gateway (RFC 9110, 7.6.1): those that a message names
 // besides the fixed ones, which field-names.ts knows.
+import type { Field } from './field.ts'
+import { kinds } from './field-names.ts'
 
 /**
  * The names, in lower case, that the `Connection` fields of one message give; undefined: none but `close` and
  * `keep-alive`.
- * @param raw  names and values in turn
  */
-export function namedByConnection(raw: readonly string[]): ReadonlySet<string> | undefined {
+export function namedByConnection(fields: readonly Field[]): ReadonlySet<string> | undefined {
   let named: Set<string> | undefined
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string
-    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
-    const value = raw[i + 1] as string
-    if (value === 'close' || value === 'keep-alive') continue
+  for (const field of fields) {
+    if ((field.kinds & kinds.connection) === 0) continue
+    const { value } = field
+    // As most say.
+    if (value === 'keep-alive' || value === 'close') continue
     for (const token of value.split(',')) {
       const lower = token.trim().toLowerCase()
       if (lower === 'close' || lower === 'keep-alive' || lower === '') continue
@@ -21,14 +22,4 @@ export function namedByConnection(raw: readonly string[]): ReadonlySet<string> |
     }
   }
   return named
-}
-
-/** The fields of `raw` whose lower-case name does not satisfy `drop`, in order. */
-export function without(raw: readonly string[], drop: (lowerName: string) => boolean): string[] {
-  const kept: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string
-    if (!drop(name.toLowerCase())) kept.push(name, raw[i + 1] as string)
-  }
-  return kept
 }

@@ -1,6 +1,5 @@
 // The record of one request that logging plugins write: contract for whoever reads their output.
 import type { Json, JsonObject, Row } from '../base/json.ts'
-import { lowerOf } from './field-names.ts'
 import type { Headers } from './headers.ts'
 import type { ProxyRequest } from './proxy-request.ts'
 
@@ -51,16 +50,15 @@ export function logRecord(passed: Passed): JsonObject {
 
 /** Lower-case names, repeated fields joined. */
 function readable(headers: Headers): JsonObject {
-  const raw = headers.raw()
-  const fields: Record<string, string> = {}
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = lowerOf(raw[i] as string)
-    const value = readableText(raw[i + 1] as string)
-    const before = Object.hasOwn(fields, name) ? `${fields[name]}, ` : ''
-    if (name === '__proto__') Object.defineProperty(fields, name, own(before + value))
-    else fields[name] = before + value
+  const object: Record<string, string> = {}
+  for (const { of, value } of headers.fields) {
+    const name = of.lower
+    const before = Object.hasOwn(object, name) ? `${object[name]}, ` : ''
+    const told = before + readableText(value)
+    if (name === '__proto__') Object.defineProperty(object, name, own(told))
+    else object[name] = told
   }
-  return fields
+  return object
 }
 
 /** Set otherwise, it would be no member. */
@@ -113,11 +111,9 @@ function decode(text: string): string {
 
 /** Request line and headers, each line with its CRLF, and the empty line. */
 function headBytes({ request: { incoming } }: Passed): number {
-  const { method, target, rawHeaders } = incoming
+  const { method, target, headers } = incoming
   let bytes = method.length + target.length + ' HTTP/1.1\r\n'.length + 1 + '\r\n'.length
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    bytes += (rawHeaders[i] as string).length + (rawHeaders[i + 1] as string).length + ': \r\n'.length
-  }
+  for (const { line } of headers.fields) bytes += line.length
   return bytes
 }
 

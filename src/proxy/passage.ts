@@ -169,13 +169,13 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     else this.#reply.cut()
   }
 
-  inform(status: number, raw: readonly string[]): void {
-    this.#guard(() => this.#reply.inform(status, upstreamResponseHeaders(status, raw).raw()))
+  inform(status: number, given: Headers): void {
+    this.#guard(() => this.#reply.inform(status, upstreamResponseHeaders(status, given)))
   }
 
-  head(status: number, reason: string, raw: readonly string[]): void {
+  head(status: number, reason: string, given: Headers): void {
     try {
-      const response = this.#shown(status, this.#upstreamHeaders(status, raw))
+      const response = this.#shown(status, this.#upstreamHeaders(status, given))
       if (response.isBodyDropped) {
         this.#abort()
         this.#sendWhole(response, nothing)
@@ -194,11 +194,11 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     }
   }
 
-  switchTo(protocol: string, raw: readonly string[]): Duplex | undefined {
+  switchTo(protocol: string, given: Headers): Duplex | undefined {
     return this.#guard(() => {
-      const headers = this.#upstreamHeaders(101, raw)
+      const headers = this.#upstreamHeaders(101, given)
       this.#shown(101, headers)
-      const client = this.#reply.switchTo(protocol, headers.raw())
+      const client = this.#reply.switchTo(protocol, headers)
       this.#status = 101
       this.#responseHeaders = headers
       return client
@@ -366,17 +366,17 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     headers.set('Content-Length', String(body.length))
     this.#status = answer.status
     this.#responseHeaders = headers
-    this.#reply.head(answer.status, undefined, headers.raw())
+    this.#reply.head(answer.status, undefined, headers)
     this.#reply.write(body)
     this.#reply.end()
   }
 
   /** The upstream's head as it goes on from here. */
-  #upstreamHeaders(status: number, raw: readonly string[]): Headers {
+  #upstreamHeaders(status: number, given: Headers): Headers {
     const sentAt = this.#sentAt as number
     this.#headAt = this.#parts.clock.monotonic()
     this.#parts.counters.took('upstream', this.#headAt - sentAt)
-    const headers = upstreamResponseHeaders(status, raw)
+    const headers = upstreamResponseHeaders(status, given)
     headers.append('Via', this.#parts.product)
     headers.set('X-Troop-Upstream-Latency', wholeMs(this.#headAt - sentAt))
     headers.set('X-Troop-Proxy-Latency', wholeMs(sentAt - this.#startedAt))
@@ -385,7 +385,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
 
   /** @throws {TypeError} as `Reply.head` */
   #sendHead({ status, headers }: PassingResponse, reason: string | undefined): void {
-    this.#reply.head(status, reason, headers.raw())
+    this.#reply.head(status, reason, headers)
     this.#status = status
     this.#responseHeaders = headers
   }
@@ -407,7 +407,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   }
 
   #accept(): string | undefined {
-    return new Headers(this.#incoming.rawHeaders).get('accept')
+    return this.#incoming.headers.get('accept')
   }
 
   #abort(): void {
@@ -444,6 +444,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   /** Tells every plugin that logs, after the last byte. */
   #log(endedAt: number): void {
     const request = this.#request
+    if (this.#steps.length === 0) return
     const loggers = this.#steps.filter(hasLog)
     if (!request || loggers.length === 0) return
     const record = logRecord({

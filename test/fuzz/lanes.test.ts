@@ -6,6 +6,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { Counters, counterCount } from '../../src/proxy/counters.ts'
+import { Headers } from '../../src/proxy/headers.ts'
 import { type FastHead, FastHeadReader } from '../../src/proxy/inbound/fast-head.ts'
 import { HttpInbound } from '../../src/proxy/inbound/http-inbound.ts'
 import type { Reply } from '../../src/proxy/inbound/inbound.ts'
@@ -94,7 +95,9 @@ class BlindReader {
     return (
       head && {
         ...head,
-        rawHeaders: head.rawHeaders.map((text) => (/^___+$/.test(text) ? (names.shift() ?? '') : text)),
+        headers: Headers.read(
+          head.headers.raw().map((text) => (/^___+$/.test(text) ? (names.shift() ?? '') : text)),
+        ),
       }
     )
   }
@@ -261,7 +264,7 @@ class ScriptedInbound {
     this.#seen.push(seen)
     reply.watcher = {
       drained() {},
-      spoiled: (answer) => reply.head(answer.status, undefined, ['Content-Length', '0']),
+      spoiled: (answer) => reply.head(answer.status, undefined, Headers.from(['Content-Length', '0'])),
       closed(complete) {
         seen.complete = complete
       },
@@ -289,13 +292,14 @@ function play(
   { status, reason, headers, pieces, isCounted, trailers, isInformed }: Script,
   reply: Reply,
 ): void {
-  if (isInformed) reply.inform(103, ['Link', '</a>'])
+  if (isInformed) reply.inform(103, Headers.from(['Link', '</a>']))
   const length = String(pieces.reduce((sum, size) => sum + size, 0))
   try {
-    reply.head(status, reason ?? undefined, isCounted ? [...headers, 'Content-Length', length] : headers)
+    const fields = isCounted ? [...headers, 'Content-Length', length] : headers
+    reply.head(status, reason ?? undefined, Headers.from(fields))
   } catch (error) {
     // As the proxy does it: nothing was sent, so another can be.
-    reply.head(500, undefined, ['Content-Length', '0', 'X-Error', (error as Error).name])
+    reply.head(500, undefined, Headers.from(['Content-Length', '0', 'X-Error', (error as Error).name]))
     reply.end()
     return
   }

@@ -3,6 +3,7 @@ import { Headers } from '../../src/proxy/headers.ts'
 import { nobody, type Reply } from '../../src/proxy/inbound/inbound.ts'
 import type { Outbound } from '../../src/proxy/outbound/outbound.ts'
 import type { Gateway } from '../../src/proxy/proxy.ts'
+import { Incoming } from '../../src/proxy/request.ts'
 
 export interface Question {
   readonly path: string
@@ -24,12 +25,12 @@ export const clientAddress = '10.9.9.9'
 /** Upstreams that answer at once, with where they are and as whom they were asked. */
 export const upstreams: Outbound = {
   send({ upstream: { host }, headers }, receiver) {
-    const consumer = new Headers(headers).get('x-consumer-id') ?? 'nobody'
+    const consumer = headers.get('x-consumer-id') ?? 'nobody'
     let isAborted = false
     // Nothing is to be called before `send` has returned.
     queueMicrotask(() => {
       if (isAborted) return
-      receiver.head(200, 'OK', ['X-Went', `${host} ${consumer}`])
+      receiver.head(200, 'OK', Headers.from(['X-Went', `${host} ${consumer}`]))
       receiver.end([])
     })
     return {
@@ -54,13 +55,12 @@ export function sendTo(
   if (key !== undefined) rawHeaders.push('apikey', key)
   if (minPosition !== undefined) rawHeaders.push('X-Troop-Min-Position', String(minPosition))
   const reply = new Ear(told)
-  gateway.handle(
-    {
-      ...{ method: 'GET', target: path, httpVersion: '1.1', rawHeaders, body: null, trailers: () => [] },
-      ...{ remoteAddress: clientAddress, localPort: 8000, encrypted: false, upgrade: null, receivedAt },
-    },
-    reply,
-  )
+  const headers = Headers.from(rawHeaders)
+  const incoming = new Incoming({
+    ...{ method: 'GET', target: path, httpVersion: '1.1', headers, body: null, trailers: () => [] },
+    ...{ remoteAddress: clientAddress, localPort: 8000, encrypted: false, upgrade: null, receivedAt },
+  })
+  gateway.handle(incoming, reply)
 }
 
 /** Hears a reply and keeps its head. */
@@ -77,8 +77,8 @@ class Ear implements Reply {
 
   inform(): void {}
 
-  head(status: number, _reason: string | undefined, raw: readonly string[]): void {
-    const went = new Headers(raw).get('x-went')
+  head(status: number, _reason: string | undefined, headers: Headers): void {
+    const went = headers.get('x-went')
     this.#answer = went === undefined ? String(status) : `${status} ${went}`
   }
 

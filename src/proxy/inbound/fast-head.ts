@@ -1,15 +1,17 @@
 // Heads of requests as most clients write them, read from bytes. What is any different is not wrong, it is for the
 // ordinary lane to judge: here nothing is ever refused. All that is taken is taken by node:http and by strictness.ts,
 // too, and means the same; test/fuzz/lanes.ts looks for one that does not.
+import { type Field, fieldIn } from '../field.ts'
+import { type FieldName, hashed, kinds, nameIn } from '../field-names.ts'
+import { Headers } from '../headers.ts'
 import type { HeadBounds } from './limits.ts'
-import { isHost, isNamed } from './strictness.ts'
+import { isHost } from './strictness.ts'
 
 export interface FastHead {
   readonly method: string
   /** Byte for byte, each of them one char. */
   readonly target: string
-  /** Names and values in turn. */
-  readonly rawHeaders: readonly string[]
+  readonly headers: Headers
   /** Of the body that follows; 0: there is none. */
   readonly bodyBytes: number
   /** Whether the client may want more of its connection. */
@@ -23,10 +25,10 @@ const headBytesMost = 8 * 1024
 
 export class FastHeadReader {
   readonly #bytesMax: number
-  /** Of each field where its name begins and ends, and its value. */
+  /** Of each field of the head in hand where its line begins, its value begins and ends, and its line ends. */
   readonly #places: Int32Array
-  /** Places of the head in hand. */
-  #placed = 0
+  /** And its name. */
+  readonly #names: FieldName[] = []
 
   constructor(bounds: HeadBounds) {
     const { headBytesMax, fieldLineBytesMax, requestLineBytesMax, fieldsMax } = bounds
@@ -53,82 +55,76 @@ export class FastHeadReader {
   /** Where the head ends; -1 when it does not, or has a line that is for the ordinary lane. */
   #locateFields(bytes: Buffer, from: number, to: number): number {
     const places = this.#places
+    const names = this.#names
+    names.length = 0
     let at = from
     for (let i = 0; at + 1 < to; i += 4) {
-      if (bytes[at] === cr) {
-        this.#placed = i
-        return bytes[at + 1] === lf ? at + 2 : -1
-      }
-      const nameEnd = endOf(inName, bytes, at, to)
+      if (bytes[at] === cr) return bytes[at + 1] === lf ? at + 2 : -1
+      let nameEnd = at
+      let hash = 0
+      for (; nameEnd < to && isOf(inName, bytes, nameEnd); nameEnd++)
+        hash = hashed(hash, bytes[nameEnd] as number)
       if (i === places.length || nameEnd === at || nameEnd === to || bytes[nameEnd] !== colon) return -1
       const valueAt = endOf(blank, bytes, nameEnd + 1, to)
       const end = endOf(inValue, bytes, valueAt, to)
       if (end + 1 >= to || bytes[end] !== cr || bytes[end + 1] !== lf) return -1
+      names.push(nameIn(bytes, at, nameEnd, hash))
       places[i] = at
-      places[i + 1] = nameEnd
-      places[i + 2] = valueAt
-      places[i + 3] = startOfBlanks(bytes, valueAt, end)
+      places[i + 1] = valueAt
+      places[i + 2] = startOfBlanks(bytes, valueAt, end)
+      places[i + 3] = end
       at = end + 2
     }
     return -1
   }
 
   /** @param from  where in the bytes `text` begins */
-  #fieldsOf(text: string, from: number): string[] {
+  #fieldsOf(text: string, from: number): Field[] {
     const places = this.#places
-    const raw: string[] = []
-    for (let i = 0; i < this.#placed; i += 2)
-      raw.push(text.slice((places[i] as number) - from, (places[i + 1] as number) - from))
-    return raw
+    const fields: Field[] = []
+    for (let i = 0; i < this.#names.length; i++) {
+      const line = (places[4 * i] as number) - from
+      const value = (places[4 * i + 1] as number) - from
+      const valueTo = (places[4 * i + 2] as number) - from
+      const to = (places[4 * i + 3] as number) - from
+      fields.push(fieldIn(text, this.#names[i] as FieldName, line, value, valueTo, to))
+    }
+    return fields
   }
 }
 
 /** Undefined for what is said in more than one way, or asks for more than an answer. */
-function headOf(method: string, target: string, raw: string[], bytes: number): FastHead | undefined {
+function headOf(method: string, target: string, fields: Field[], bytes: number): FastHead | undefined {
   let host: string | undefined
   let length: string | undefined
   let connection: string | undefined
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string
-    const value = raw[i + 1] as string
-    // Most names are told apart by their length alone.
-    if (name.length === 4 && isNamed(name, 'host')) {
+  for (const field of fields) {
+    const of = field.kinds & looked
+    if (of === 0) continue
+    if ((of & kinds.ordinary) !== 0) return undefined
+    const { value } = field
+    if ((of & kinds.host) !== 0) {
       if (host !== undefined || !isHost(value)) return undefined
       host = value
-    } else if (name.length === 14 && isNamed(name, 'content-length')) {
+    } else if ((of & kinds.contentLength) !== 0) {
       if (length !== undefined || !lengthPattern.test(value)) return undefined
       length = value
-    } else if (name.length === 10 && isNamed(name, 'connection')) {
+    } else if ((of & kinds.connection) !== 0) {
       if (connection !== undefined) return undefined
       connection = value.toLowerCase()
       if (connection !== 'keep-alive' && connection !== 'close') return undefined
-    } else if (name.length === 15 && isNamed(name, 'x-host-override')) {
-      if (value !== '' && !isHost(value)) return undefined
-    } else if (isForOrdinaryLane(name)) return undefined
+    } else if (value !== '' && !isHost(value)) return undefined
   }
   if (host === undefined) return undefined
   const bodyBytes = length === undefined ? 0 : Number(length)
-  return { method, target, rawHeaders: raw, bodyBytes, keepsAlive: connection !== 'close', bytes }
+  const headers = new Headers(fields)
+  return { method, target, headers, bodyBytes, keepsAlive: connection !== 'close', bytes }
 }
+
+const looked = kinds.ordinary | kinds.host | kinds.contentLength | kinds.connection | kinds.hostOverride
 
 /** Less than what a double holds exactly. */
 const lengthPattern = /^\d{1,15}$/
-
-/** Other codings and protocols, and whoever waits to be asked for the body. */
-function isForOrdinaryLane(name: string): boolean {
-  switch (name.length) {
-    case 6:
-      return isNamed(name, 'expect')
-    case 7:
-      return isNamed(name, 'upgrade')
-    case 16:
-      return isNamed(name, 'proxy-connection')
-    case 17:
-      return isNamed(name, 'transfer-encoding')
-    default:
-      return false
-  }
-}
 
 const methods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS'].map((method) => ({
   method,
@@ -158,7 +154,7 @@ const inName = 2
 const inValue = 4
 const blank = 8
 
-const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
+const bytesOf = Uint8Array.from({ length: 256 }, (_, byte) => {
   const char = String.fromCharCode(byte)
   const isVisible = byte > 0x20 && byte < 0x7f
   return (
@@ -173,12 +169,16 @@ const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
 /** Where the first byte is that may not be in it; `to` when there is none. */
 function endOf(kind: number, bytes: Buffer, from: number, to: number): number {
   let at = from
-  while (at < to && ((kinds[bytes[at] as number] as number) & kind) !== 0) at++
+  while (at < to && isOf(kind, bytes, at)) at++
   return at
+}
+
+function isOf(kind: number, bytes: Buffer, at: number): boolean {
+  return ((bytesOf[bytes[at] as number] as number) & kind) !== 0
 }
 
 function startOfBlanks(bytes: Buffer, from: number, to: number): number {
   let at = to
-  while (at > from && ((kinds[bytes[at - 1] as number] as number) & blank) !== 0) at--
+  while (at > from && isOf(blank, bytes, at - 1)) at--
   return at
 }

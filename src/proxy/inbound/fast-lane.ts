@@ -3,7 +3,7 @@
 // for good. So nothing that is in doubt is ever decided here, and nothing is refused.
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
-import type { Incoming } from '../request.ts'
+import { Incoming } from '../request.ts'
 import type { Connection } from './connection.ts'
 import { CountedBody } from './counted-body.ts'
 import type { FastHead, FastHeadReader } from './fast-head.ts'
@@ -68,11 +68,7 @@ export class FastLane {
   }
 
   /** @returns where in `chunk` the request ends, as far as it is there */
-  #begin(
-    { method, target, rawHeaders, bodyBytes, keepsAlive }: FastHead,
-    chunk: Buffer,
-    from: number,
-  ): number {
+  #begin({ method, target, headers, bodyBytes, keepsAlive }: FastHead, chunk: Buffer, from: number): number {
     const body = bodyBytes === 0 ? null : new CountedBody(bodyBytes, this.#wanted)
     const reply = new FastReply(
       this.#socket,
@@ -83,11 +79,11 @@ export class FastLane {
     this.#reply = reply
     this.#body = body ?? undefined
     const end = body ? this.#takeBody(body, chunk, from) : from
-    this.#parts.serve(this.#connection, reply, {
+    const incoming = new Incoming({
       method,
       target,
       httpVersion: '1.1',
-      rawHeaders,
+      headers,
       body,
       trailers: none,
       remoteAddress: this.#peer.remoteAddress,
@@ -96,6 +92,7 @@ export class FastLane {
       upgrade: null,
       receivedAt: this.#parts.clock.now(),
     })
+    this.#parts.serve(this.#connection, reply, incoming)
     return end
   }
 

@@ -2,21 +2,14 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import type { Pending, WriteBatch } from '../../base/write-batch.ts'
+import { requireFields } from '../field.ts'
+import { kinds } from '../field-names.ts'
+import type { Headers } from '../headers.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
-import {
-  canHaveTrailers,
-  headText,
-  isBodilessStatus,
-  latin1,
-  phraseOf,
-  requireField,
-  requireFields,
-  textMax,
-} from './head.ts'
+import { canHaveTrailers, headText, isBodilessStatus, latin1, phraseOf, textMax } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
-import { isNamed } from './strictness.ts'
 
 export interface FastRepliesOptions {
   readonly clock: Clock
@@ -119,12 +112,12 @@ export class FastReply implements Reply, Pending {
     return this.#isLast
   }
 
-  inform(status: number, headers: readonly string[]): void {
+  inform(status: number, headers: Headers): void {
     if (this.#state !== 'open' || this.#socket.destroyed || this.#socket.writableNeedDrain) return
     this.#say(headText(status, undefined, headers))
   }
 
-  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+  head(status: number, reason: string | undefined, headers: Headers): void {
     if (!this.open) return
     this.#held = this.#headText(status, reason, headers)
     this.#state = 'headed'
@@ -280,48 +273,44 @@ export class FastReply implements Reply, Pending {
     this.#closed()
   }
 
-  #headText(given: number, reason: string | undefined, raw: readonly string[]): string {
+  #headText(given: number, reason: string | undefined, headers: Headers): string {
     // As node:http takes numbers that are none of HTTP's.
     const status = given | 0
     if (status < 100 || status > 999) throw new RangeError(`no status of HTTP: ${given}`)
     const { method } = this.#request
     const { date, keepAlive, isDraining } = this.#replies
-    let isDated = false
-    let isCounted = false
-    let says: 'nothing' | 'something' | 'close' = 'nothing'
-    let time = keepAlive
+    /** The kinds of all that is there. */
+    let said = 0
+    let isLast = false
     let text = `HTTP/1.1 ${status} ${phraseOf(status, reason)}\r\n`
-    for (let i = 0; i < raw.length; i += 2) {
-      const name = raw[i] as string
-      const value = raw[i + 1] as string
-      requireField(name, value)
-      if (name.length === 4 && isNamed(name, 'date')) isDated = true
-      else if (name.length === 14 && isNamed(name, 'content-length')) isCounted = true
-      else if (name.length === 10 && isNamed(name, 'connection'))
-        says = says === 'close' || /(?:^|\W)close(?:$|\W)/i.test(value) ? 'close' : 'something'
-      else if (name.length === 10 && isNamed(name, 'keep-alive')) time = ''
-      else if (isDropped(name, method, status, raw)) continue
-      text += `${name}: ${value}\r\n`
+    for (const field of headers.fields) {
+      const of = field.kinds
+      if ((of & notAsGiven) !== 0) {
+        // How the body is framed is not the caller's to say, nor trailers where none can come.
+        if ((of & kinds.transferEncoding) !== 0) continue
+        if ((of & kinds.trailer) !== 0 && !canHaveTrailers(method, status, headers)) continue
+        if ((of & kinds.connection) !== 0) isLast ||= /(?:^|\W)close(?:$|\W)/i.test(field.value)
+      }
+      said |= of
+      text += field.line
     }
     if (this.#isSpoiled || isDraining()) {
-      says = 'close'
+      isLast = true
       text += 'Connection: close\r\n'
     }
-    if (!isDated) text += date.text
-    if (says === 'close') this.#isLast = true
-    else if (says === 'nothing')
+    if ((said & kinds.date) === 0) text += date.text
+    if (isLast) this.#isLast = true
+    else if ((said & kinds.connection) === 0) {
+      const time = (said & kinds.keepAlive) === 0 ? keepAlive : ''
       text += this.#isLast ? 'Connection: close\r\n' : `Connection: keep-alive\r\n${time}`
-    this.#isCounted = isCounted
+    }
+    this.#isCounted = (said & kinds.contentLength) !== 0
     this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
     return `${text}${this.#isInChunks ? 'Transfer-Encoding: chunked\r\n' : ''}\r\n`
   }
 }
 
-/** How the body is framed is not the caller's to say, nor trailers where none can come. */
-function isDropped(name: string, method: string, status: number, raw: readonly string[]): boolean {
-  if (name.length === 17) return isNamed(name, 'transfer-encoding')
-  return name.length === 7 && isNamed(name, 'trailer') && !canHaveTrailers(method, status, raw)
-}
+const notAsGiven = kinds.transferEncoding | kinds.trailer | kinds.connection
 
 function lastChunk(trailers: readonly string[]): string {
   let text = '0\r\n'

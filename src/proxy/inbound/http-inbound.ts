@@ -15,8 +15,9 @@ import type { KeyPair } from '../../plugins/plugin.ts'
 import { wordsOf } from '../answer-words.ts'
 import { Counters } from '../counters.ts'
 import { ListenFailed, type RefusalReason, refusalPage } from '../errors.ts'
+import { Headers } from '../headers.ts'
 import { Repeats } from '../repeats.ts'
-import type { Answer, Incoming } from '../request.ts'
+import { type Answer, Incoming } from '../request.ts'
 import { type ClientReply, Connection } from './connection.ts'
 import { FastHeadReader } from './fast-head.ts'
 import { FastLane, type FastLaneParts } from './fast-lane.ts'
@@ -405,8 +406,10 @@ export class HttpInbound implements Inbound {
     }
     this.#counters.answered(answer.status)
     const { headers, body } = wordsOf(answer, this.#options.product)
-    const raw = [...headers.raw(), 'Content-Length', String(body.length), 'Connection', 'close']
-    connection.end(headText(answer.status, undefined, raw) + body.toString('latin1'), this.#clock.monotonic())
+    headers.append('Content-Length', String(body.length))
+    headers.append('Connection', 'close')
+    const text = headText(answer.status, undefined, headers) + body.toString('latin1')
+    connection.end(text, this.#clock.monotonic())
   }
 
   /** One timer looks after all connections: a timer for each would cost more than it is worth. */
@@ -441,11 +444,12 @@ function incomingOf(
   upgrade: Incoming['upgrade'] = null,
 ): Incoming {
   const { socket } = request
-  return {
+  return new Incoming({
     method: request.method as string,
     target: request.url as string,
     httpVersion: request.httpVersion,
-    rawHeaders: request.rawHeaders,
+    // `faultOf` has seen them.
+    headers: Headers.read(request.rawHeaders),
     body: hasBody(request) ? request : null,
     trailers: () => request.rawTrailers,
     remoteAddress: socket.remoteAddress ?? '',
@@ -453,5 +457,5 @@ function incomingOf(
     encrypted: 'encrypted' in socket,
     upgrade,
     receivedAt,
-  }
+  })
 }

@@ -3,18 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import type { Pending, WriteBatch } from '../../base/write-batch.ts'
+import { kinds } from '../field-names.ts'
 import { Headers } from '../headers.ts'
-import { without } from '../hop-by-hop.ts'
 import type { Answer } from '../request.ts'
-import {
-  canHaveTrailers,
-  headText,
-  isBodilessStatus,
-  latin1,
-  phraseOf,
-  requireFields,
-  textMax,
-} from './head.ts'
+import { canHaveTrailers, headText, isBodilessStatus, latin1, phraseOf, textMax } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 /** What all replies of an inbound lean on. */
@@ -34,7 +26,7 @@ export class HttpReply implements Reply, Pending {
   readonly #writtenBefore: number
   #isSpoiled = false
   /** As sent. */
-  #headers: readonly string[] = []
+  #headers = new Headers()
   #isBodiless = false
   /** Whether some of the body was written. */
   #begun = false
@@ -85,28 +77,24 @@ export class HttpReply implements Reply, Pending {
     return this.#request.complete || !hasBody(this.#request)
   }
 
-  inform(status: number, headers: readonly string[]): void {
+  inform(status: number, headers: Headers): void {
     const { socket, headersSent } = this.#response
     // Without the socket, another answer has to go before; HTTP/1.0 knows no such heads (RFC 9110, 15.2).
     if (!this.open || !socket || headersSent || socket.writableNeedDrain) return
     if (this.#request.httpVersionMinor > 0) socket.write(headText(status, undefined, headers), 'latin1')
   }
 
-  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+  head(status: number, reason: string | undefined, headers: Headers): void {
     if (!this.open) return
     const { method, httpVersionMinor } = this.#request
     const withTrailers = httpVersionMinor > 0 && canHaveTrailers(method as string, status, headers)
     // How the body is framed is not the caller's to say.
-    const raw = without(
-      headers,
-      (name) => name === 'transfer-encoding' || (name === 'trailer' && !withTrailers),
-    )
-    if (this.#isSpoiled || this.#host.isLast()) raw.push('Connection', 'close')
-    this.#headers = raw
+    const dropped = withTrailers ? kinds.transferEncoding : kinds.transferEncoding | kinds.trailer
+    const said = new Headers(headers.fields.filter((field) => (field.kinds & dropped) === 0))
+    if (this.#isSpoiled || this.#host.isLast()) said.append('Connection', 'close')
+    this.#headers = said
     this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
-    // node:http would refuse them too, but remember what it had seen by then for another head.
-    requireFields(raw)
-    this.#response.writeHead(status, phraseOf(status, reason), raw)
+    this.#response.writeHead(status, phraseOf(status, reason), said.raw())
     // The body may be long in coming. If it is here already, it has been written by then, and one packet takes both.
     this.#isHeadHeld = true
     this.#flushSoon()
@@ -206,7 +194,7 @@ export class HttpReply implements Reply, Pending {
   /** Whether the connection closes after the reply, of which all is written, while the client still sends. */
   #isLastWord(): boolean {
     if (this.isHeardOut || this.#response.socket !== this.#socket) return false
-    const headers = new Headers(this.#headers)
+    const headers = this.#headers
     const closes =
       !this.#response.shouldKeepAlive || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '')
     return closes && headers.has('content-length')

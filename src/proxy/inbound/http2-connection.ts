@@ -12,10 +12,10 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import { wordsOf } from '../answer-words.ts'
 import type { Counter, Counters } from '../counters.ts'
 import { type RefusalReason, refusalPage } from '../errors.ts'
-import { http2Version, type Incoming } from '../request.ts'
+import { http2Version, Incoming } from '../request.ts'
 import { isGrpc } from './grpc-answer.ts'
 import { Http2Body } from './http2-body.ts'
-import { readHead } from './http2-head.ts'
+import { type Http2Head, readHead } from './http2-head.ts'
 import { Http2Reply } from './http2-reply.ts'
 import type { Handler } from './inbound.ts'
 import type { ClientLimits } from './limits.ts'
@@ -153,7 +153,7 @@ export class Http2Connection {
 
   #incomingOf(
     stream: ServerHttp2Stream,
-    { method, target, rawHeaders }: Pick<Incoming, 'method' | 'target' | 'rawHeaders'>,
+    { method, target, headers }: Http2Head,
     body: Http2Body | null,
   ): Incoming {
     let trailers: readonly string[] = []
@@ -161,12 +161,12 @@ export class Http2Connection {
       trailers = raw ?? []
     })
     const { remoteAddress = '', localPort = 0 } = this.#socket
-    return {
-      ...{ method, target, httpVersion: http2Version, rawHeaders, body },
+    return new Incoming({
+      ...{ method, target, httpVersion: http2Version, headers, body },
       trailers: () => trailers,
       ...{ remoteAddress, localPort, encrypted: true, upgrade: null },
       receivedAt: this.#parts.clock.now(),
-    }
+    })
   }
 
   #askForBody(stream: ServerHttp2Stream, raw: readonly string[]): void {
@@ -182,7 +182,8 @@ export class Http2Connection {
     else {
       const { headers, body } = wordsOf(page, this.#parts.product)
       this.#parts.counters.answered(page.status)
-      reply.head(page.status, undefined, [...headers.raw(), 'content-length', String(body.length)])
+      headers.append('content-length', String(body.length))
+      reply.head(page.status, undefined, headers)
       reply.write(body)
       reply.end()
     }

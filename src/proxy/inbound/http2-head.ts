@@ -2,6 +2,7 @@
 // alone, nghttp2 has seen to: pseudo-header fields that are missing, repeated, unknown or out of place, upper-case names,
 // and fields that belong to one connection of HTTP/1.1 (RFC 9113, 8.2 and 8.3) have reset the stream by then.
 import type { RefusalReason } from '../errors.ts'
+import { Headers } from '../headers.ts'
 import { http2Version } from '../request.ts'
 import type { HeadBounds } from './limits.ts'
 import { faultOfRequest } from './strictness.ts'
@@ -9,8 +10,8 @@ import { faultOfRequest } from './strictness.ts'
 export interface Http2Head {
   readonly method: string
   readonly target: string
-  /** Names and values in turn, `host` first; no pseudo-header fields. */
-  readonly rawHeaders: readonly string[]
+  /** `host` first; no pseudo-header fields. */
+  readonly headers: Headers
 }
 
 /**
@@ -41,7 +42,7 @@ export function readHead(raw: readonly string[], bounds: HeadBounds): Http2Head 
   if (fault) return fault
   const isOfHttp = scheme === 'https' || scheme === 'http'
   if (!isOfHttp || !(target.startsWith('/') || target === '*')) return 'target'
-  return { method, target, rawHeaders }
+  return { method, target, headers: Headers.read(rawHeaders) }
 }
 
 /** The value of the field `host`, if there is one, which it takes out. */

@@ -1,10 +1,12 @@
 // The way back to the client of one request over HTTP/2: a stream of node:http2.
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { RefusalReason } from '../errors.ts'
-import { kinds, kindsOf } from '../field-names.ts'
+import { requireFields } from '../field.ts'
+import { kinds } from '../field-names.ts'
+import { Headers } from '../headers.ts'
 import type { Answer } from '../request.ts'
 import { grpcHead, isGrpc } from './grpc-answer.ts'
-import { canHaveTrailers, isBodilessStatus, requireFields } from './head.ts'
+import { canHaveTrailers, isBodilessStatus } from './head.ts'
 import type { Http2Body } from './http2-body.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 import type { ClientLimits } from './limits.ts'
@@ -59,19 +61,17 @@ export class Http2Reply implements Reply {
     return this.#bytesSent
   }
 
-  inform(status: number, headers: readonly string[]): void {
+  inform(status: number, headers: Headers): void {
     if (this.#state !== 'open' || this.#stream.destroyed || this.#stream.session?.closed) return
-    requireFields(headers)
     const fields = fieldsOf(headers)
     this.#count(fields)
     this.#stream.additionalHeaders({ ':status': status, ...objectOf(fields) })
   }
 
-  head(given: number, _reason: string | undefined, headers: readonly string[]): void {
+  head(given: number, _reason: string | undefined, headers: Headers): void {
     if (!this.open) return
     const status = given | 0
     if (status < 200 || status > 599) throw new RangeError(`no status of an answer in HTTP/2: ${given}`)
-    requireFields(headers)
     const { method } = this.#request
     this.#takesTrailers = canHaveTrailers(method, status, headers)
     this.#isBodiless = method === 'HEAD' || isBodilessStatus(status)
@@ -93,7 +93,7 @@ export class Http2Reply implements Reply {
   end(trailers: readonly string[] = []): void {
     if (!this.open) return
     requireFields(trailers)
-    if (this.#takesTrailers) this.#trailers = fieldsOf(trailers)
+    if (this.#takesTrailers) this.#trailers = fieldsOf(Headers.read(trailers))
     this.#sayHead(this.#trailers.length === 0)
     this.#state = 'ended'
     if (!this.#stream.writableEnded) this.#stream.end()
@@ -183,21 +183,17 @@ export class Http2Reply implements Reply {
   }
 }
 
-function lengthOf(raw: readonly string[]): number | undefined {
-  const at = raw.findIndex((name, i) => i % 2 === 0 && (kindsOf(name) & kinds.contentLength) !== 0)
-  return at < 0 ? undefined : Number(raw[at + 1])
+function lengthOf({ fields }: Headers): number | undefined {
+  const length = fields.find((field) => (field.kinds & kinds.contentLength) !== 0)
+  return length && Number(length.value)
 }
 
 /** As HTTP/2 has them: names in lower case, and none that concerns one connection of HTTP/1.1 (RFC 9113, 8.2). */
-function fieldsOf(raw: readonly string[], withTrailer = false): string[] {
-  const fields: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string
-    const of = kindsOf(name)
-    if ((of & kinds.hop) !== 0 || ((of & kinds.trailer) !== 0 && !withTrailer)) continue
-    fields.push(name.toLowerCase(), raw[i + 1] as string)
-  }
-  return fields
+function fieldsOf({ fields }: Headers, withTrailer = false): string[] {
+  const dropped = withTrailer ? kinds.hop : kinds.hop | kinds.trailer
+  const raw: string[] = []
+  for (const { of, value } of fields) if ((of.kinds & dropped) === 0) raw.push(of.lower, value)
+  return raw
 }
 
 /** Fields that are there more than once as a list: node:http2 sends each of it. */

@@ -2,6 +2,7 @@
 // nothing else of the proxy knows how either is made.
 import type { Duplex } from 'node:stream'
 import type { Address } from '../../base/address.ts'
+import type { Headers } from '../headers.ts'
 import type { Answer, Incoming } from '../request.ts'
 
 /** Takes one request; must not throw. What it can't do now it does later, by `reply`. */
@@ -17,16 +18,16 @@ export interface Reply {
   readonly bytesSent: number
   /**
    * Sends a head that comes before the answer's (1xx), if the client can take one now; it is never waited for.
-   * @throws {TypeError} as `head`
+   * @throws {RangeError} as `head`
    */
-  inform(status: number, headers: readonly string[]): void
+  inform(status: number, headers: Headers): void
   /**
    * Sends status line and headers. Without Content-Length the body is framed as the client can read it.
    * @param reason   undefined for the usual phrase
-   * @param headers  names and values in turn, without hop-by-hop ones
-   * @throws {TypeError} for what can't be put into a head; then nothing was sent
+   * @param headers  without hop-by-hop ones; not changed any more
+   * @throws {RangeError} for what can be no status; then nothing was sent
    */
-  head(status: number, reason: string | undefined, headers: readonly string[]): void
+  head(status: number, reason: string | undefined, headers: Headers): void
   /** Sends a piece of the body, not changed by the caller afterwards; false asks to wait for `drained`. */
   write(chunk: Uint8Array): boolean
   /** @param trailers  names and values in turn, dropped where the framing has no place for them */
@@ -35,9 +36,8 @@ export interface Reply {
    * Agrees to the protocol that the request asks for (101), and hands over the connection: what is said on it from now
    * on is no business of the reply, which closes with it.
    * @returns  undefined for a request that asked for none, or whose client is gone
-   * @throws {TypeError} as `head`
    */
-  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined
+  switchTo(protocol: string, headers: Headers): Duplex | undefined
   /** Breaks off, so that the client can't take what it has for complete. */
   cut(): void
 }

@@ -2,6 +2,7 @@
 import { type IncomingMessage, METHODS, type ServerOptions } from 'node:http'
 import { codeOf } from '../../base/errors.ts'
 import type { RefusalReason } from '../errors.ts'
+import { canBeField } from '../field.ts'
 import type { HeadBounds } from './limits.ts'
 
 /** How node:http is told to read. */
@@ -69,6 +70,7 @@ function faultOfFields(
     if (lineBytes > bounds.fieldLineBytesMax) return 'large-head'
     bytes += lineBytes
     let fault: RefusalReason | undefined
+    if (!canBeField(name, value)) return 'syntax'
     // Most names are told apart by their length alone.
     if (name.length === 4 && isNamed(name, 'host')) fault = ++hosts > 1 ? 'host' : faultOfHost(value)
     else if (name.length === 17 && isNamed(name, 'transfer-encoding'))

@@ -2,7 +2,10 @@
 // answer is, it is written here, and it is the last one: another protocol, or HTTP and the end.
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { headText, requireFields } from './head.ts'
+import { requireFields } from '../field.ts'
+import { kinds } from '../field-names.ts'
+import type { Headers } from '../headers.ts'
+import { headText } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class UpgradeReply implements Reply {
@@ -41,19 +44,20 @@ export class UpgradeReply implements Reply {
     return this.#socket.writableLength > 0
   }
 
-  inform(status: number, headers: readonly string[]): void {
+  inform(status: number, headers: Headers): void {
     if (this.#state !== 'open' || this.#socket.writableNeedDrain) return
     this.#socket.write(headText(status, undefined, headers), 'latin1')
   }
 
-  head(status: number, reason: string | undefined, headers: readonly string[]): void {
+  head(status: number, reason: string | undefined, headers: Headers): void {
     if (!this.open) return
-    const counted = headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
+    const counted = headers.fields.some((field) => (field.kinds & kinds.contentLength) !== 0)
     this.#inChunks = !counted && status !== 204 && status !== 304
-    const framing = this.#inChunks ? ['Transfer-Encoding', 'chunked'] : []
-    const text = headText(status, reason, [...headers, ...framing, 'Connection', 'close'])
+    const said = headers.copy()
+    if (this.#inChunks) said.append('Transfer-Encoding', 'chunked')
+    said.append('Connection', 'close')
     this.#state = 'answering'
-    this.#socket.write(text, 'latin1')
+    this.#socket.write(headText(status, reason, said), 'latin1')
   }
 
   write(chunk: Uint8Array): boolean {
@@ -81,11 +85,13 @@ export class UpgradeReply implements Reply {
     this.#socket.destroySoon()
   }
 
-  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined {
+  switchTo(protocol: string, headers: Headers): Duplex | undefined {
     if (!this.open) return undefined
-    const text = headText(101, undefined, [...headers, 'Connection', 'Upgrade', 'Upgrade', protocol])
+    const said = headers.copy()
+    said.append('Connection', 'Upgrade')
+    said.append('Upgrade', protocol)
     this.#state = 'switched'
-    this.#socket.write(text, 'latin1')
+    this.#socket.write(headText(101, undefined, said), 'latin1')
     return this.#socket
   }
 

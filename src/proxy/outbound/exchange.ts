@@ -4,6 +4,7 @@ import { codeOf, describeError } from '../../base/errors.ts'
 import type { Pending, WriteBatch } from '../../base/write-batch.ts'
 import type { Counters } from '../counters.ts'
 import { UpstreamFailed, type UpstreamFailureReason } from '../errors.ts'
+import type { Headers } from '../headers.ts'
 import { reasonOf } from './failure.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
 import type { Customer, Pool } from './pool.ts'
@@ -52,7 +53,7 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
   #tunnel: Tunnel | undefined
   #isCountedInUse = false
 
-  /** @throws {TypeError} when target or headers can't be put into a request */
+  /** @throws {TypeError} as `requestHead` */
   constructor(host: ExchangeHost, pool: Pool, request: OutboundRequest, receiver: Receiver) {
     this.#host = host
     this.#pool = pool
@@ -146,7 +147,7 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
   }
 
   /** That it goes on is what 102 is for. 100 answers what only the gateway may have asked for, and it did not. */
-  informed(status: number, headers: readonly string[]): void {
+  informed(status: number, headers: Headers): void {
     if (this.#waiting === 'nothing') return
     if (++this.#informedTimes > informedMax) {
       this.#fail('protocol', `the upstream sent more than ${informedMax} informational heads`)
@@ -156,7 +157,7 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
     if (status !== 100) this.#receiver.inform(status, headers)
   }
 
-  head(status: number, reason: string, headers: readonly string[]): void {
+  head(status: number, reason: string, headers: Headers): void {
     if (this.#waiting === 'nothing') return
     this.#wait('read')
     this.#receiver.head(status, reason, headers)
@@ -182,7 +183,7 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
     this.#receiver.end(trailers)
   }
 
-  switched(protocol: string, headers: readonly string[], rest: Buffer): void {
+  switched(protocol: string, headers: Headers, rest: Buffer): void {
     const { upgrade } = this.#request
     const connection = this.#connection
     if (this.#waiting === 'nothing' || !connection) return

@@ -2,7 +2,9 @@
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2'
 import { describeError } from '../../base/errors.ts'
 import { UpstreamFailed, type UpstreamFailureReason } from '../errors.ts'
-import { kinds, kindsOf } from '../field-names.ts'
+import { fieldsOf } from '../field.ts'
+import { kinds } from '../field-names.ts'
+import { Headers } from '../headers.ts'
 import { reasonOf } from './failure.ts'
 import type { Http2Upstream } from './http2-upstream.ts'
 import type { Exchange, OutboundRequest, Receiver } from './outbound.ts'
@@ -85,12 +87,12 @@ export class Http2Exchange implements Exchange {
         this.#fail('protocol', `the upstream sent more than ${informedMax} informational heads`)
         return
       }
-      if (this.#goesOn() && status !== 100) this.#receiver.inform(status, fieldsOf(raw))
+      if (this.#goesOn() && status !== 100) this.#receiver.inform(status, headersOf(raw))
     })
     stream.on('response', (headers, flags, raw) => {
       if (!this.#goesOn()) return
       this.#hasHead = true
-      this.#receiver.head(Number(headers[':status']), '', fieldsOf(raw))
+      this.#receiver.head(Number(headers[':status']), '', headersOf(raw))
       if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#end()
     })
     stream.on('data', (chunk: Buffer) => {
@@ -178,22 +180,17 @@ function headOf({ upstream, method, target, headers }: OutboundRequest): string[
   const scheme = upstream.encrypted ? 'https' : 'http'
   let authority = upstream.authority
   const fields: string[] = []
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = (headers[i] as string).toLowerCase()
-    const value = headers[i + 1] as string
-    if (name === 'host') authority = value
-    else if ((kindsOf(name) & kinds.hop) === 0) fields.push(name, value)
+  for (const { of, value } of headers.fields) {
+    if ((of.kinds & kinds.host) !== 0) authority = value
+    else if ((of.kinds & kinds.hop) === 0) fields.push(of.lower, value)
   }
   const pseudo = [':method', method, ':scheme', scheme, ':authority', authority, ':path', target]
   return [...pseudo, ...fields, 'te', 'trailers']
 }
 
-function fieldsOf(raw: readonly string[] = []): string[] {
-  const fields: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    if (!raw[i]?.startsWith(':')) fields.push(raw[i] as string, raw[i + 1] as string)
-  }
-  return fields
+/** Of what nghttp2 has found to be fine (RFC 9113, 8.2.1). */
+function headersOf(raw: readonly string[] = []): Headers {
+  return new Headers(fieldsOf(raw).filter(({ name }) => !name.startsWith(':')))
 }
 
 /** Fields that are there more than once as a list: node:http2 sends each of it. */

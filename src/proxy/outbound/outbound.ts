@@ -3,6 +3,7 @@
 import type { Duplex, Readable } from 'node:stream'
 import type { UpstreamUrl } from '../../entities/upstream-url.ts'
 import type { UpstreamFailed } from '../errors.ts'
+import type { Headers } from '../headers.ts'
 
 export interface OutboundRequest {
   /** Where to connect. The same object as long as it is the same: its connections are found by it. */
@@ -10,8 +11,8 @@ export interface OutboundRequest {
   readonly method: string
   /** Path and query, byte for byte. */
   readonly target: string
-  /** Names and values in turn, `Host` among them, no hop-by-hop ones. Framing is the outbound's business. */
-  readonly headers: readonly string[]
+  /** `Host` among them, no hop-by-hop ones. Framing is the outbound's business. */
+  readonly headers: Headers
   readonly body: Readable | null
   /** Names and values in turn; asked for once `body` has ended. */
   readonly trailers: () => readonly string[]
@@ -22,8 +23,8 @@ export interface OutboundRequest {
 /** Who gets the answer. Nothing is called before `send` returned, nor after `end` or `failed`. */
 export interface Receiver {
   /** Before the head: another one that comes on the way to it (1xx). */
-  inform(status: number, headers: readonly string[]): void
-  head(status: number, reason: string, headers: readonly string[]): void
+  inform(status: number, headers: Headers): void
+  head(status: number, reason: string, headers: Headers): void
   /** False asks for no more until `resume`. */
   data(chunk: Uint8Array): boolean
   end(trailers: readonly string[]): void
@@ -31,7 +32,7 @@ export interface Receiver {
    * Instead of the head: the upstream goes on in the protocol that was asked for. Nothing else is called after it.
    * @returns  what is joined with the upstream's connection, until both have ended; undefined to close that
    */
-  switchTo(protocol: string, headers: readonly string[]): Duplex | undefined
+  switchTo(protocol: string, headers: Headers): Duplex | undefined
   /** Before the head: there is no answer. After it: the answer broke off. */
   failed(error: UpstreamFailed): void
 }
@@ -46,7 +47,7 @@ export interface Exchange {
 }
 
 export interface Outbound {
-  /** @throws {TypeError} when target or headers can't be put into a request */
+  /** @throws {TypeError} when the target can't be put into a request, or the length is not the body's */
   send(request: OutboundRequest, receiver: Receiver): Exchange
   /** Closes idle connections now, and those in use when their request is done. */
   stop(): void

@@ -1,11 +1,15 @@
 // What an upstream says, byte by byte: heads, a body, and where it ends (RFC 9112, 6 and 7). What can be read in two
 // ways is not read at all. Does no I/O: bytes are given as they come, and may be split anywhere.
 
+import { type Field, fieldIn, rawOf } from '../field.ts'
+import { type FieldName, hashed, kinds, nameIn } from '../field-names.ts'
+import { Headers } from '../headers.ts'
+
 /** Who is told what was read, in order. `head` comes once, and `end` only after it. */
 export interface AnswerReader {
   /** A head on the way to the answer's (1xx, but 101). */
-  informed(status: number, headers: readonly string[]): void
-  head(status: number, reason: string, headers: readonly string[]): void
+  informed(status: number, headers: Headers): void
+  head(status: number, reason: string, headers: Headers): void
   /** A piece of the body: of `bytes`, which belong to whoever gave them, from `from` to `to`. */
   data(bytes: Buffer, from: number, to: number): void
   /** @param canGoOn  whether another answer may come by the same connection */
@@ -15,7 +19,7 @@ export interface AnswerReader {
    * @param protocol  the value of `Upgrade`
    * @param rest      what came with it of that; as for `data`
    */
-  switched(protocol: string, headers: readonly string[], rest: Buffer): void
+  switched(protocol: string, headers: Headers, rest: Buffer): void
 }
 
 /** What came is no answer, or more than one. */
@@ -67,7 +71,7 @@ export class ResponseParser {
   /** 0 before the status line. */
   #status = 0
   #reason = ''
-  #headers: string[] = []
+  #fields: Field[] = []
   #isOld = false
   /** -1: not said. */
   #length = -1
@@ -165,9 +169,11 @@ export class ResponseParser {
     let from = at
     for (;;) {
       let nameEnd = from
+      let hash = 0
       let to = from
       if (this.#status !== 0) {
-        while (nameEnd < end && inNames[bytes[nameEnd] as number] === 1) nameEnd++
+        for (; nameEnd < end && inNames[bytes[nameEnd] as number] === 1; nameEnd++)
+          hash = hashed(hash, bytes[nameEnd] as number)
         // No blank before the colon, no line that goes on with the one before: both begin with what no name has.
         if (nameEnd < end && nameEnd > from && bytes[nameEnd] !== colon)
           throw new Malformed('a field without a proper name')
@@ -183,7 +189,10 @@ export class ResponseParser {
       this.#count(to + 2 - from)
       if (to === from) return to + 2
       if (this.#status === 0) this.#readStatusLine(text.slice(from - at, to - at))
-      else this.#readField(bytes, text, at, from, nameEnd, to)
+      else {
+        if (nameEnd === from || nameEnd === to) throw new Malformed('a field without a proper name')
+        this.#readField(bytes, text, at, from, nameIn(bytes, from, nameEnd, hash), to)
+      }
       from = to + 2
     }
   }
@@ -204,8 +213,9 @@ export class ResponseParser {
 
   /** RFC 9112, 4. Some leave out the blank where there is no phrase. */
   #readStatusLine(line: string): void {
-    this.#isOld = line.startsWith('HTTP/1.0 ')
-    if (!this.#isOld && !line.startsWith('HTTP/1.1 ')) throw new Malformed('no status line')
+    const isNew = line.startsWith('HTTP/1.1 ')
+    if (!isNew && !line.startsWith('HTTP/1.0 ')) throw new Malformed('no status line')
+    this.#isOld = !isNew
     let status = 0
     for (let i = 9; i < 12; i++) status = status * 10 + decimalOf(line.charCodeAt(i))
     if (!(status >= 100)) throw new Malformed('no proper status')
@@ -215,35 +225,23 @@ export class ResponseParser {
   }
 
   /** @param at  where `text` begins in `bytes` */
-  #readField(bytes: Buffer, text: string, at: number, from: number, nameEnd: number, to: number): void {
-    if (nameEnd === from || nameEnd === to) throw new Malformed('a field without a proper name')
-    let valueFrom = nameEnd + 1
+  #readField(bytes: Buffer, text: string, at: number, from: number, of: FieldName, to: number): void {
+    let valueFrom = from + of.text.length + 1
     let valueTo = to
     while (valueFrom < valueTo && isBlank(bytes[valueFrom] as number)) valueFrom++
     while (valueTo > valueFrom && isBlank(bytes[valueTo - 1] as number)) valueTo--
-    const name = text.slice(from - at, nameEnd - at)
-    const value = text.slice(valueFrom - at, valueTo - at)
-    this.#headers.push(name, value)
-    this.#notice(name, value)
+    const field = fieldIn(text, of, from - at, valueFrom - at, valueTo - at, to - at)
+    this.#fields.push(field)
+    if ((of.kinds & noticed) !== 0) this.#notice(of.kinds, field.value)
   }
 
-  /** What a field says of where the answer ends. Most are told apart by the length of their names alone. */
-  #notice(name: string, value: string): void {
-    switch (name.length) {
-      case 7:
-        if (isNamed(name, 'upgrade')) this.#protocol = value
-        break
-      case 10:
-        if (isNamed(name, 'connection')) this.#noticeConnection(value)
-        else if (isNamed(name, 'keep-alive')) this.#noticeKeepAlive(value)
-        break
-      case 14:
-        if (isNamed(name, 'content-length')) this.#noticeLength(value)
-        break
-      case 17:
-        if (isNamed(name, 'transfer-encoding')) this.#noticeCoding(value)
-        break
-    }
+  /** What a field says of where the answer ends. */
+  #notice(of: number, value: string): void {
+    if ((of & kinds.contentLength) !== 0) this.#noticeLength(value)
+    else if ((of & kinds.connection) !== 0) this.#noticeConnection(value)
+    else if ((of & kinds.keepAlive) !== 0) this.#noticeKeepAlive(value)
+    else if ((of & kinds.transferEncoding) !== 0) this.#noticeCoding(value)
+    else this.#protocol = value
   }
 
   #noticeConnection(value: string): void {
@@ -275,7 +273,7 @@ export class ResponseParser {
   /** Others than chunks would be lost on the way, and the client would take the body for something else. */
   #noticeCoding(value: string): void {
     if (this.#state === 'trailers') throw new Malformed('a transfer coding in the trailers')
-    if (this.#coding !== undefined || !isNamed(value, 'chunked'))
+    if (this.#coding !== undefined || value.toLowerCase() !== 'chunked')
       throw new Malformed(`the transfer coding ${value}`)
     this.#coding = value
   }
@@ -285,7 +283,7 @@ export class ResponseParser {
     const status = this.#status
     if (status === 0) throw new Malformed('no status line')
     if (this.#state === 'trailers') {
-      this.#end(this.#headers, next === length)
+      this.#end(rawOf(this.#fields), next === length)
       return next
     }
     if (this.#coding !== undefined && this.#length >= 0) throw new Malformed('a length and a transfer coding')
@@ -302,7 +300,7 @@ export class ResponseParser {
 
   #inform(): void {
     const status = this.#status
-    const headers = this.#headers
+    const headers = new Headers(this.#fields)
     this.#expectHead()
     this.#reader?.informed(status, headers)
   }
@@ -311,13 +309,13 @@ export class ResponseParser {
     const reader = this.#reader
     this.#state = 'over'
     this.#reader = undefined
-    reader?.switched(this.#protocol, this.#headers, rest)
+    reader?.switched(this.#protocol, new Headers(this.#fields), rest)
   }
 
   /** RFC 9112, 6.3. */
   #beginBody(isAll: boolean): void {
     const status = this.#status
-    const headers = this.#headers
+    const headers = new Headers(this.#fields)
     const isBodiless = this.#method === 'HEAD' || status === 204 || status === 304
     if (isBodiless || this.#length === 0) this.#state = 'over'
     else if (this.#coding !== undefined) this.#expectChunk()
@@ -376,7 +374,7 @@ export class ResponseParser {
     this.#state = this.#left === 0 ? 'trailers' : 'chunk'
     this.#seen = 0
     this.#lineBytes = 0
-    if (this.#left === 0) this.#headers = []
+    if (this.#left === 0) this.#fields = []
   }
 
   #readChunk(bytes: Buffer, at: number, length: number): number {
@@ -399,7 +397,7 @@ export class ResponseParser {
     this.#state = 'head'
     this.#lineBytes = 0
     this.#status = 0
-    this.#headers = []
+    this.#fields = []
     this.#length = -1
     this.#coding = undefined
     this.#protocol = ''
@@ -432,10 +430,8 @@ function isBlank(code: number): boolean {
   return code === space || code === tab
 }
 
-/** @param lower  in lower case */
-function isNamed(name: string, lower: string): boolean {
-  return name === lower || name.toLowerCase() === lower
-}
+const noticed =
+  kinds.contentLength | kinds.connection | kinds.keepAlive | kinds.transferEncoding | kinds.upgrade
 
 /** NaN for what is no digit. */
 function decimalOf(code: number): number {

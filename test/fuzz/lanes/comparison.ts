@@ -128,6 +128,7 @@ function isSame(all: readonly Taken[], { requests, error }: OrdinaryReading): bo
 function isSameRequest(fast: FastHead, ordinary: OrdinaryRequest): boolean {
   const { event, method, target, httpVersion, rawHeaders, keepsAlive, body, isWhole } = ordinary
   const isEndless = fast.bodyBytes > bodyBytesMax
+  const read = fast.headers.raw()
   const fault = faultOf({ method, url: target, httpVersion, rawHeaders: [...rawHeaders] }, defaultLimits)
   return (
     event === 'request' &&
@@ -135,8 +136,8 @@ function isSameRequest(fast: FastHead, ordinary: OrdinaryRequest): boolean {
     httpVersion === '1.1' &&
     method === fast.method &&
     target === fast.target &&
-    rawHeaders.length === fast.rawHeaders.length &&
-    rawHeaders.every((text, i) => text === fast.rawHeaders[i]) &&
+    rawHeaders.length === read.length &&
+    rawHeaders.every((text, i) => text === read[i]) &&
     keepsAlive === fast.keepsAlive &&
     isWhole === !isEndless &&
     body.equals(bodyOf(fast))
@@ -144,7 +145,8 @@ function isSameRequest(fast: FastHead, ordinary: OrdinaryRequest): boolean {
 }
 
 /** What is of one shape is not new. */
-function shapeOf({ method, rawHeaders, bodyBytes, keepsAlive }: FastHead): string {
+function shapeOf({ method, headers, bodyBytes, keepsAlive }: FastHead): string {
+  const rawHeaders = headers.raw()
   const text = rawHeaders.join('\n')
   const told = ['\t', '\xff', ',', '""'].filter((some) => text.includes(some))
   const size = Math.ceil(Math.log2(rawHeaders.length))

@@ -15,7 +15,8 @@ describe('FastHeadReader', () => {
   it('reads a head as it is written, wherever it begins, and no byte beyond it', () => {
     const text = get('X-One:  a b \t', 'x-two:', 'Content-Length: 012', 'Connection: Close', 'X: \xe9"')
     const before = 'some bytes'
-    expect(read(`${before}${text}GET / HTTP/1.1\r\n`, before.length)).deep.equal({
+    const { headers, ...rest } = read(`${before}${text}GET / HTTP/1.1\r\n`, before.length) as FastHead
+    expect({ ...rest, rawHeaders: headers.raw() }).deep.equal({
       method: 'GET',
       target: '/',
       rawHeaders: [
@@ -80,7 +81,7 @@ describe('FastHeadReader', () => {
         (fields, cut, more) => {
           const text = get(...fields)
           const whole = read(text)
-          expect(whole?.rawHeaders.length).equal(2 * fields.length + 2)
+          expect(whole?.headers.raw().length).equal(2 * fields.length + 2)
           expect(read(text.slice(0, cut % text.length))).equal(undefined)
           expect(read(text + more)).deep.equal(whole)
         },
@@ -94,7 +95,7 @@ describe('FastHeadReader', () => {
     expect(small.read(sized(256), 0)?.bytes).equal(256)
     expect(small.read(sized(257), 0)).equal(undefined)
     const many = (count: number) => Buffer.from(get(...Array.from({ length: count - 1 }, () => 'X: y')))
-    expect(small.read(many(16), 0)?.rawHeaders.length).equal(32)
+    expect(small.read(many(16), 0)?.headers.fields.length).equal(16)
     expect(small.read(many(17), 0)).equal(undefined)
   })
 })

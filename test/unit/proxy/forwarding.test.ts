@@ -8,14 +8,15 @@ import {
 } from '../../../src/proxy/forwarding.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
 import type { ProxyRequest } from '../../../src/proxy/proxy-request.ts'
-import type { Incoming } from '../../../src/proxy/request.ts'
+import { Incoming } from '../../../src/proxy/request.ts'
 import type { Match } from '../../../src/proxy/router.ts'
 
 function opened(raw: string[], match: Partial<Match> = {}, api: Row = {}): ProxyRequest {
-  const incoming: Incoming = {
-    ...{ method: 'GET', target: '/a', httpVersion: '1.1', rawHeaders: raw, body: null, trailers: () => [] },
+  const headers = Headers.from(raw)
+  const incoming = new Incoming({
+    ...{ method: 'GET', target: '/a', httpVersion: '1.1', headers, body: null, trailers: () => [] },
     ...{ remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, upgrade: null, receivedAt: 0 },
-  }
+  })
   const row: Row = {
     upstream_url: 'http://up.com:81/x',
     request_path: '/a',
@@ -27,7 +28,7 @@ function opened(raw: string[], match: Partial<Match> = {}, api: Row = {}): Proxy
 }
 
 function sent(...args: Parameters<typeof opened>): Headers {
-  return new Headers(upstreamHeaders(opened(...args)))
+  return upstreamHeaders(opened(...args))
 }
 
 describe('forwarding', () => {
@@ -145,7 +146,9 @@ describe('forwarding', () => {
   })
 
   it('a response loses its hop-by-hop fields, and a 204 its length', () => {
-    const raw = ['Connection', 'X-A', 'X-A', '1', 'Set-Cookie', 'a', 'Set-Cookie', 'b', 'Content-Length', '3']
+    const raw = Headers.from([
+      ...['Connection', 'X-A', 'X-A', '1', 'Set-Cookie', 'a', 'Set-Cookie', 'b', 'Content-Length', '3'],
+    ])
     expect(upstreamResponseHeaders(200, raw).raw()).deep.equal([
       ...['Set-Cookie', 'a', 'Set-Cookie', 'b', 'Content-Length', '3'],
     ])

@@ -29,7 +29,7 @@ function read(text: string, { cuts = [] as number[], method = 'GET', closes = fa
   const parser = new ResponseParser()
   parser.begin(method, {
     informed: (status) => void outcome.informed.push(status),
-    head: (status, _reason, headers) => Object.assign(rest, { status, headers }),
+    head: (status, _reason, headers) => Object.assign(rest, { status, headers: headers.raw() }),
     data(bytes, from, to) {
       outcome.body += bytes.toString('latin1', from, to)
     },
@@ -38,7 +38,7 @@ function read(text: string, { cuts = [] as number[], method = 'GET', closes = fa
       Object.assign(outcome, { end: 'whole', canGoOn })
     },
     switched(_protocol, headers, rest) {
-      Object.assign(outcome, { headers, end: 'switched' })
+      Object.assign(outcome, { headers: headers.raw(), end: 'switched' })
       outcome.body = rest.toString('latin1')
     },
   })
@@ -157,7 +157,7 @@ describe('response parser', () => {
     parser.begin('GET', {
       ...{ informed: none, head: none, data: none, end: none },
       switched: (protocol, headers, rest) => {
-        told = [protocol, headers, rest.toString()]
+        told = [protocol, headers.raw(), rest.toString()]
       },
     })
     const bytes = Buffer.from('HTTP/1.1 101 X\r\nUpgrade: WebSocket\r\n\r\nearly\0')

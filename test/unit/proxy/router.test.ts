@@ -195,7 +195,7 @@ describe('router', () => {
   })
 
   it('hosts are those of Host, then of X-Host-Override, without port and blanks [contract 95, 97, 485]', () => {
-    const headers = new Headers([
+    const headers = Headers.from([
       ...['X-Host-Override', 'over.com:1', 'host', '  a.com:8000 ', 'Host', 'b.com', 'HOST', '[::1]:80'],
     ])
     expect(hostsOf(headers)).deep.equal(['a.com', 'b.com', '[::1]', 'over.com'])
