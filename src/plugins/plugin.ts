@@ -123,7 +123,9 @@ export interface PluginRequest {
     readonly target: string
     /** e.g. `1.1` */
     readonly httpVersion: string
-    /** Names and values in turn, as received: `Expect` and hop-by-hop ones, too. */
+    /** As received: `Expect` and hop-by-hop ones, too. */
+    readonly headers: Pick<PluginHeaders, 'get' | 'all' | 'has'>
+    /** The same, names and values in turn. */
     readonly rawHeaders: readonly string[]
     readonly encrypted: boolean
     readonly remoteAddress: string

@@ -37,10 +37,10 @@ export function isSigned(text: string, { signature }: Signed, secret: string): b
  * has not. Last, where the name `request-line` is no header of it: that line.
  */
 export function signedValues(
-  { method, target, httpVersion, rawHeaders }: PluginRequest['incoming'],
+  incoming: PluginRequest['incoming'],
   { headers: names }: Signed,
 ): (string | undefined)[] {
-  const read = reader(rawHeaders, names.length)
+  const read = reader(incoming, names.length)
   const values: (string | undefined)[] = []
   let isLineSigned = false
   for (const name of names) {
@@ -48,7 +48,7 @@ export function signedValues(
     values.push(value)
     if (value === undefined && name === requestLine) isLineSigned = true
   }
-  if (isLineSigned) values.push(`${method} ${target} HTTP/${httpVersion}`)
+  if (isLineSigned) values.push(`${incoming.method} ${incoming.target} HTTP/${incoming.httpVersion}`)
   return values
 }
 
@@ -67,31 +67,26 @@ const requestLine = 'request-line'
 const namesMax = 8
 
 /** How values are read by lower-case names; what is given several times is one value. */
-function reader(rawHeaders: readonly string[], nameCount: number): (name: string) => string | undefined {
-  if (nameCount <= namesMax) return (name) => valueIn(rawHeaders, name)
-  const values = joined(rawHeaders)
-  return (name) => values.get(name)
+function reader(
+  incoming: PluginRequest['incoming'],
+  nameCount: number,
+): (name: string) => string | undefined {
+  if (nameCount <= namesMax) return (name) => joined(incoming.headers.all(name))
+  const values = valuesByName(incoming.rawHeaders)
+  return (name) => joined(values.get(name) ?? [])
 }
 
-function valueIn(rawHeaders: readonly string[], wanted: string): string | undefined {
-  let value: string | undefined
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string
-    if (name.length === wanted.length && (name === wanted || name.toLowerCase() === wanted))
-      value = joinTo(value, rawHeaders[i + 1] as string)
-  }
-  return value
-}
-
-function joined(rawHeaders: readonly string[]): ReadonlyMap<string, string> {
-  const values = new Map<string, string>()
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] as string).toLowerCase()
-    values.set(name, joinTo(values.get(name), rawHeaders[i + 1] as string))
+function valuesByName(raw: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const values = new Map<string, string[]>()
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase()
+    const known = values.get(name)
+    if (known) known.push(raw[i + 1] as string)
+    else values.set(name, [raw[i + 1] as string])
   }
   return values
 }
 
-function joinTo(before: string | undefined, value: string): string {
-  return before === undefined ? value : `${before}, ${value}`
+function joined(values: readonly string[]): string | undefined {
+  return values.length === 0 ? undefined : values.join(', ')
 }

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import type { Row } from '../../../src/base/json.ts'
 import { KnownSignatures } from '../../../src/plugins/hmac-auth/known-signatures.ts'
 import type { PluginRequest } from '../../../src/plugins/plugin.ts'
+import { Headers } from '../../../src/proxy/headers.ts'
 import { signatureOf, signingHeader } from '../../support/signing.ts'
 
 describe('the signatures that hmac-auth knows', () => {
@@ -21,8 +22,8 @@ describe('the signatures that hmac-auth knows', () => {
   /** A request with the line `signed` of its head. */
   const requestWith = (signed: string): PluginRequest['incoming'] => {
     const mark = signed.indexOf(': ')
-    const rawHeaders = ['Host', 'x', signed.slice(0, mark), signed.slice(mark + 2)]
-    const plain = { method: 'GET', target: '/', httpVersion: '1.1', rawHeaders }
+    const headers = Headers.read(['Host', 'x', signed.slice(0, mark), signed.slice(mark + 2)])
+    const plain = { method: 'GET', target: '/', httpVersion: '1.1', headers, rawHeaders: headers.raw() }
     return plain as Partial<PluginRequest['incoming']> as PluginRequest['incoming']
   }
   const isRight = (credential: Row, signed = text, header = value) => {
