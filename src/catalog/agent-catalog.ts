@@ -14,7 +14,7 @@ import { readAll, type StampedReader } from '../store/store.ts'
 import { type Cached, idOf, type Operation, operationsOf, perform } from './apply.ts'
 import { Audience, type Changes, type Listener } from './audience.ts'
 import { type Audited, Auditor, type AuditReport } from './audit.ts'
-import { LookupTimeout, NotAsked, Unknown } from './errors.ts'
+import { LoadOvertaken, LookupTimeout, NotAsked, Unknown } from './errors.ts'
 import { type Applied, type FilterCounts, type FilterOptions, FilterProjection } from './filter-projection.ts'
 import { type Holder, Holdings } from './holdings.ts'
 import { cacheKey, canExist, isUnder, type KeyValues } from './keys.ts'
@@ -335,7 +335,7 @@ export class AgentCatalog implements Subscriber {
         this.#audience.load(part)
         report.tell(rows.size)
       })
-      if (histories !== this.#histories) throw new Error('another load began before this one was done')
+      if (histories !== this.#histories) throw new LoadOvertaken()
       this.#rows = rows
       this.#applied = stamp
       this.#isLoaded = true

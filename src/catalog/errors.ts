@@ -25,6 +25,13 @@ export class NotAsked extends TroopError {
   }
 }
 
+/** While everything was loaded, another history was found: it is loaded next, and nothing is lost by it. */
+export class LoadOvertaken extends TroopError {
+  constructor() {
+    super('load-overtaken', 'another load began before this one was done')
+  }
+}
+
 /** An audit took longer than its caller would wait. What it had found wrong by then is repaired, and is in the log. */
 export class AuditTimeout extends TroopError {
   constructor(limitMs: number, compared: number) {

@@ -356,7 +356,9 @@ export class Follower {
   #report(error: unknown, setbacks: number): void {
     const { logger } = this.#parts
     const sentence = this.#loadReason === undefined ? 'could not pull the log' : 'could not load anew'
-    if (codeOf(error) !== 'datastore-away') logger.error(sentence, { error })
+    const code = codeOf(error)
+    if (code === 'load-overtaken') logger.debug(sentence, { error })
+    else if (code !== 'datastore-away') logger.error(sentence, { error })
     else if (setbacks === 0) logger.warn(sentence, { error })
     else logger.debug(sentence, { error })
   }

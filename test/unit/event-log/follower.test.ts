@@ -1,7 +1,8 @@
 import { expect } from 'chai'
 import { systemClock } from '../../../src/base/clock.ts'
 import { codeOf } from '../../../src/base/errors.ts'
-import { silentLogger } from '../../../src/base/logger.ts'
+import { type Logger, silentLogger } from '../../../src/base/logger.ts'
+import { LoadOvertaken } from '../../../src/catalog/errors.ts'
 import { DatastoreAway } from '../../../src/database/errors.ts'
 import { Follower } from '../../../src/event-log/follower.ts'
 import { MemoryLog, parts, Recorder, until } from '../../support/log.ts'
@@ -274,6 +275,24 @@ describe('event-log/follower', () => {
     await follower.start()
     expect(subscriber.loads).to.deep.equal(['start', 'start', 'start', 'start'])
     expect(follower.applied()).to.deep.equal(log.at(0))
+  })
+
+  it('calls a load that another one has overtaken no error, and any other that fails', async () => {
+    const log = new MemoryLog()
+    const subscriber = new Recorder(log)
+    const errors: unknown[] = []
+    const error: Logger['error'] = (_sentence, fields) => void errors.push(fields?.error)
+    const logger: Logger = { ...silentLogger, scope: () => logger, error }
+    const follower = new Follower({ ...parts, log, subscriber, logger })
+    followers.push(follower)
+    const broken = new Error('broken')
+    const failures = [new LoadOvertaken(), broken]
+    subscriber.onLoad = () => {
+      const failure = failures.shift()
+      if (failure) throw failure
+    }
+    await follower.start()
+    expect(errors).to.deep.equal([broken])
   })
 
   it('tries a failed pull again until it works, and at once on a sign of life', async () => {
