@@ -1,8 +1,8 @@
 // Runs one benchmark: `npm run bench -- <name> [--toy | --quick | --long] [--nodes 3] [--only cost]`. Each lies beside this
 // file under its name, its parts in a folder of that name, and exports `bench`; toy size shows in seconds that it still works, and says nothing about speed.
 import { readdir } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { removeServers } from '../support/postgres.ts'
+import { misused, numberOf, toolArgs } from '../support/tool-args.ts'
 
 export interface BenchOptions {
   readonly toy: boolean
@@ -37,7 +37,9 @@ export async function runBenchmark(name: string, options: BenchOptions): Promise
 
 async function main(): Promise<void> {
   const report = (line: string) => process.stderr.write(`${line}\n`)
-  const { values, positionals } = parseArgs({
+  const names = await benchmarks()
+  const usage = `npm run bench -- <${names.join('|')}> [--toy | --quick | --long] [--nodes N] [--only PART,…]`
+  const { values, positionals } = toolArgs(usage, {
     options: {
       toy: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
@@ -47,17 +49,11 @@ async function main(): Promise<void> {
     },
     allowPositionals: true,
   })
-  const names = await benchmarks()
   const name = positionals[0]
-  if (name === undefined || !names.includes(name)) {
-    process.stderr.write(
-      `usage: npm run bench -- <${names.join('|')}> [--toy | --quick | --long] [--nodes N] [--only PART,…]\n`,
-    )
-    process.exitCode = 2
-    return
-  }
+  if (name === undefined) misused(usage, 'say which one')
+  if (!names.includes(name)) misused(usage, `no benchmark is called ${name}`)
   try {
-    const nodes = values.nodes === undefined ? undefined : Number(values.nodes)
+    const nodes = values.nodes === undefined ? undefined : numberOf(usage, 'nodes', values.nodes)
     const only = values.only?.split(',')
     process.stdout.write(`${await runBenchmark(name, { ...values, nodes, only, report })}\n`)
   } finally {

@@ -2,21 +2,23 @@
 // is up or one breaks. Default 5 minutes. `npm run fuzz -- lanes …`: see lanes/lanes.ts.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/base/clock.ts'
 import { root } from '../support/sources.ts'
+import { numberOf, toolArgs } from '../support/tool-args.ts'
 import { compareLanes } from './lanes/lanes.ts'
 
 /** Of what `npm test` does; a round takes a minute or two. */
 const runsPerRound = '20'
+
+const usage = 'npm run fuzz -- [--minutes N], or npm run fuzz -- lanes [--cases N] [--seed N] [--grow]'
 
 const [first, ...others] = process.argv.slice(2)
 if (first === 'lanes') process.exitCode = (await compareLanes(others)) ? 0 : 1
 else process.exitCode = runAll(process.argv.slice(2)) ? 0 : 1
 
 function runAll(args: string[]): boolean {
-  const { values } = parseArgs({ args, options: { minutes: { type: 'string', default: '5' } } })
-  const end = systemClock.monotonic() + Number(values.minutes) * 60_000
+  const { values } = toolArgs(usage, { args, options: { minutes: { type: 'string', default: '5' } } })
+  const end = systemClock.monotonic() + numberOf(usage, 'minutes', values.minutes) * 60_000
   let rounds = 0
   do {
     const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js')

@@ -1,12 +1,13 @@
 // npm run simulate:mutants: how many seeds it takes to find each mistake of mutations.ts.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { root } from '../support/sources.ts'
+import { numberOf, toolArgs } from '../support/tool-args.ts'
 import { mutations } from './mutations.ts'
 import { type Found, Workshop } from './workshop.ts'
 
-const { values } = parseArgs({
+const usage = 'npm run simulate:mutants -- [--seed N] [--only TEXT|TEXT…] [--most N] [--write]'
+const { values } = toolArgs(usage, {
   options: {
     seed: { type: 'string', default: '1' },
     /** Those alone whose sentence has one of these texts, which | separates. */
@@ -22,12 +23,12 @@ const page = join(root, 'docs', 'simulation.md')
 const block =
   /(?<=<!-- Made by "npm run simulate:mutants -- --write"\. -->\n).*?(?=<!-- The end of the table\. -->)/s
 
-const workshop = await Workshop.open(Number(values.most))
+const workshop = await Workshop.open(numberOf(usage, 'most', values.most))
 const found: Found[] = []
 try {
   const parts = values.only.split('|')
   for (const mutation of mutations.filter(({ mistake }) => parts.some((part) => mistake.includes(part)))) {
-    const one = await workshop.try(mutation, Number(values.seed))
+    const one = await workshop.try(mutation, numberOf(usage, 'seed', values.seed))
     found.push(one)
     process.stdout.write(`${outcomeOf(one).padEnd(20)} ${one.mistake}\n`)
   }

@@ -1,5 +1,5 @@
 // npm run simulate: runs seeds and says what happened. docs/simulation.md has the rest.
-import { parseArgs } from 'node:util'
+import { misused, numberOf, toolArgs } from '../support/tool-args.ts'
 import { campaign } from './campaign.ts'
 import { type FaultKind, faultKinds } from './faults.ts'
 import { type Plan, planOf } from './plan.ts'
@@ -7,12 +7,14 @@ import { failureOf, rangesOf } from './report.ts'
 import { runPlan } from './run.ts'
 import { shrink } from './shrink.ts'
 
-const { values } = parseArgs({
+const usage =
+  'npm run simulate -- [--seed N] [--count N | --minutes N] [--jobs N] [--nodes N] [--faults all|NAME,…] [--trace]'
+const { values } = toolArgs(usage, {
   options: {
     seed: { type: 'string' },
     count: { type: 'string' },
     minutes: { type: 'string' },
-    jobs: { type: 'string', default: '1' },
+    jobs: { type: 'string' },
     nodes: { type: 'string' },
     faults: { type: 'string' },
     trace: { type: 'boolean', default: false },
@@ -21,13 +23,17 @@ const { values } = parseArgs({
   },
 })
 
-const seed = values.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(values.seed)
-const endMs =
-  values.minutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.minutes) * 60_000
-const count = values.count ? Number(values.count) : values.minutes ? Number.POSITIVE_INFINITY : 1
+const told = (option: 'seed' | 'count' | 'minutes' | 'jobs' | 'nodes') => {
+  const text = values[option]
+  return text === undefined ? undefined : numberOf(usage, option, text)
+}
+const seed = told('seed') ?? Math.floor(Math.random() * 1e9)
+const minutes = told('minutes')
+const endMs = minutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + minutes * 60_000
+const count = told('count') ?? (minutes === undefined ? 1 : Number.POSITIVE_INFINITY)
 const faults = faultsNamed(values.faults)
-const nodes = values.nodes ? Number(values.nodes) : undefined
-const jobs = Number(values.jobs)
+const nodes = told('nodes')
+const jobs = told('jobs') ?? 1
 
 const isPart = values['keep-faults'] !== undefined || values['keep-writes'] !== undefined
 if (count === 1 || isPart || values.trace) {
@@ -64,7 +70,7 @@ function faultsNamed(names: string | undefined): readonly FaultKind[] | undefine
   const known = names.split(',').map((name) => name.trim()) as FaultKind[]
   const unknown = known.find((name) => !faultKinds.includes(name))
   if (unknown !== undefined)
-    throw new Error(`no fault is called "${unknown}"; there are ${faultKinds.join(', ')}`)
+    misused(usage, `no fault is called "${unknown}"; there are ${faultKinds.join(', ')}`)
   return known
 }
 

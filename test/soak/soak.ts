@@ -1,11 +1,11 @@
 // `npm run soak -- --minutes 20`: three real nodes under load, faults and churn, watched for what grows. Prints what it
 // saw, and exits with 1 if something leaks, a request failed without a cause, or a node served what is stale.
-import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/base/clock.ts'
 import { table } from '../support/measure.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import type { NodeProcess } from '../support/node-process.ts'
 import { removeServers } from '../support/postgres.ts'
+import { numberOf, toolArgs } from '../support/tool-args.ts'
 import { Traffic } from '../support/traffic.ts'
 import { Churn } from './churn.ts'
 import type { Usage } from './usage.ts'
@@ -31,9 +31,11 @@ const tolerated: Readonly<Record<keyof Usage, readonly [share: number, noise: nu
   threads: [0, 2],
 }
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '20' } } })
+const usage = 'npm run soak -- [--minutes N]'
+const { values } = toolArgs(usage, { options: { minutes: { type: 'string', default: '20' } } })
+const minutes = numberOf(usage, 'minutes', values.minutes)
 try {
-  process.exitCode = (await soak(Number(values.minutes) * 60_000)) ? 0 : 1
+  process.exitCode = (await soak(minutes * 60_000)) ? 0 : 1
 } finally {
   await removeServers()
 }

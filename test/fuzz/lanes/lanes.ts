@@ -1,14 +1,16 @@
 // `npm run fuzz -- lanes --cases 10000000 [--seed 1] [--grow]`: heads without end, each read by the fast lane, and what that
 // takes by node:http as well. With --grow, what was new is added to the corpus.
-import { parseArgs } from 'node:util'
 import { systemClock } from '../../../src/base/clock.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { seededRandom, whole } from '../../simulation/chance.ts'
+import { numberOf, toolArgs } from '../../support/tool-args.ts'
 import { compare, type Disagreement } from './comparison.ts'
 import { readCorpus, writeCorpus, written } from './corpus.ts'
 
+const usage = 'npm run fuzz -- lanes [--cases N] [--seed N] [--grow]'
+
 export async function compareLanes(args: readonly string[]): Promise<boolean> {
-  const { values } = parseArgs({
+  const { values } = toolArgs(usage, {
     args: [...args],
     options: {
       cases: { type: 'string', default: '1000000' },
@@ -16,10 +18,14 @@ export async function compareLanes(args: readonly string[]): Promise<boolean> {
       grow: { type: 'boolean', default: false },
     },
   })
-  const seed = Number(values.seed ?? whole(systemRandom, 2 ** 32))
+  const seed = values.seed === undefined ? whole(systemRandom, 2 ** 32) : numberOf(usage, 'seed', values.seed)
   const corpus = readCorpus()
   const from = systemClock.monotonic()
-  const report = await compare({ cases: Number(values.cases), random: seededRandom(seed), corpus })
+  const report = await compare({
+    cases: numberOf(usage, 'cases', values.cases),
+    random: seededRandom(seed),
+    corpus,
+  })
   const seconds = (systemClock.monotonic() - from) / 1000
   if (values.grow) writeCorpus([...corpus, ...report.novel])
   const found = [

@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { describeError } from '../../../src/base/errors.ts'
 import { removeServers } from '../../support/postgres.ts'
+import { misused, numberOf, toolArgs } from '../../support/tool-args.ts'
 import { missing } from './abilities.ts'
 import { type Fault, faults } from './faults.ts'
 import { detailsOf, isKept, type Result, rowOf, writePage } from './report.ts'
@@ -17,15 +17,18 @@ const ownMounts = 'FAULTS_OWN_MOUNTS'
 /** Of one fault; more of the same says nothing new. */
 const detailsMax = 10
 
+const usage = 'npm run faults -- [--nodes N] [WORD…]'
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = toolArgs(usage, {
     options: { nodes: { type: 'string', default: '3' } },
     allowPositionals: true,
   })
-  const size = Number(values.nodes)
+  const size = numberOf(usage, 'nodes', values.nodes)
   const isChosen = ({ name }: Fault) =>
     positionals.length === 0 || positionals.some((word) => name.includes(word))
   const chosen = faults.filter(isChosen)
+  if (chosen.length === 0) misused(usage, `no fault has one of these words: ${positionals.join(', ')}`)
   const compiled = mkdtempSync(join(tmpdir(), 'troop-compiled-'))
   process.env.NODE_COMPILE_CACHE = compiled
   const campaign = new Campaign(size)
