@@ -20,17 +20,13 @@ export interface Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>
 }
 
-/** When this thread began, by a clock that all threads share: it is what `performance.now` counts from. */
-const threadStart = hrtimeMs() - performance.now()
-
-function hrtimeMs(): number {
-  const [seconds, nanoseconds] = process.hrtime()
-  return seconds * 1e3 + nanoseconds / 1e6
-}
-
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now() + threadStart,
+  // Not performance.now(): each thread has a start of its own for that. Not hrtime.bigint(): a number is made of it at once.
+  monotonic() {
+    const [seconds, nanoseconds] = process.hrtime()
+    return seconds * 1e3 + nanoseconds / 1e6
+  },
   after(delayMs, call) {
     const timeout = setTimeout(call, delayMs)
     timeout.unref()

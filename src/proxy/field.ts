@@ -36,8 +36,10 @@ const separator = ': '
 const lineEnd = '\r\n'
 
 /** @throws {TypeError} for a name or a value that can't stand in a head; it names the field, never the value */
-export function fieldOf(name: string, value: string): Field {
+export function fieldOf(name: string, given: string): Field {
   const of = nameOf(name)
+  // A plugin may be written in JavaScript.
+  const value = typeof given === 'string' ? given : String(given)
   if (of.lastValue === value) return new Field(of, of.lastLine)
   requireValid(of, value)
   const line = `${name}${separator}${value}${lineEnd}`
@@ -48,7 +50,10 @@ export function fieldOf(name: string, value: string): Field {
   return new Field(of, line)
 }
 
-/** So that all names together keep some hundred kB. */
+/**
+ * What a longer value was is not kept. A kept one may keep the head that it stood in; the names are those that the gateway and
+ * its plugins set, so these are few.
+ */
 const lastCharsMax = 200
 
 /**
@@ -87,11 +92,6 @@ export function fieldsOf(raw: readonly string[]): Field[] {
 /** Whether they can stand in a head. */
 export function canBeField(name: string, value: string): boolean {
   return nameOf(name).isToken && !notInValue.test(value)
-}
-
-/** @throws {TypeError} as `fieldOf`, for names and values in turn */
-export function requireFields(raw: readonly string[]): void {
-  for (let i = 0; i < raw.length; i += 2) requireValid(nameOf(raw[i] as string), raw[i + 1] as string)
 }
 
 /** Names and values in turn. */

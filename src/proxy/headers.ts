@@ -31,7 +31,8 @@ export class Headers {
 
   /** The first value of `name`, compared without case. */
   get(name: string): string | undefined {
-    return this.#fields[this.#find(name)]?.value
+    const i = this.#find(name)
+    return i < 0 ? undefined : (this.#fields[i] as Field).value
   }
 
   /** All values of `name`, in order. */
@@ -47,17 +48,16 @@ export class Headers {
   }
 
   /**
-   * Replaces all fields of `name` by one, in the place of the first.
+   * Replaces all fields of `name` by one, in the place of the first and spelled as that was.
    * @throws {TypeError} for a name or a value that can't stand in a head, which it names, but not the value
    */
   set(name: string, value: string): void {
-    const field = fieldOf(name, value)
     const i = this.#find(name)
     if (i < 0) {
-      this.#fields.push(field)
+      this.#fields.push(fieldOf(name, value))
       return
     }
-    this.#fields[i] = field
+    this.#fields[i] = fieldOf((this.#fields[i] as Field).name, value)
     for (let j = this.#find(name, i + 1); j >= 0; j = this.#find(name, j)) this.#fields.splice(j, 1)
   }
 

@@ -383,7 +383,7 @@ export class Passage implements Receiver, ReplyWatcher, Client {
     return headers
   }
 
-  /** @throws {TypeError} as `Reply.head` */
+  /** @throws {RangeError} as `Reply.head` */
   #sendHead({ status, headers }: PassingResponse, reason: string | undefined): void {
     this.#reply.head(status, reason, headers)
     this.#status = status
@@ -513,7 +513,7 @@ function reasonFor(response: PassingResponse, status: number, reason: string): s
   return response.status === status ? reason : undefined
 }
 
-/** @throws {TypeError} for what a plugin made of it that can't be text */
+/** @throws {TypeError} for what a plugin made of the host that can't stand in a head */
 function outgoingOf(request: ProxyRequest, upstream: UpstreamUrl): OutboundRequest {
   const { incoming, path, query } = request
   return {

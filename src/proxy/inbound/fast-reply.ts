@@ -2,13 +2,13 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import type { Pending, WriteBatch } from '../../base/write-batch.ts'
-import { requireFields } from '../field.ts'
+import type { Field } from '../field.ts'
 import { kinds } from '../field-names.ts'
-import type { Headers } from '../headers.ts'
+import { Headers } from '../headers.ts'
 import type { Answer } from '../request.ts'
 import type { CountedBody } from './counted-body.ts'
 import { DateLine } from './date-line.ts'
-import { canHaveTrailers, headText, isBodilessStatus, latin1, phraseOf, textMax } from './head.ts'
+import { canHaveTrailers, headText, isBodilessStatus, latin1, phraseOf, statusOf, textMax } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export interface FastRepliesOptions {
@@ -136,8 +136,8 @@ export class FastReply implements Reply, Pending {
 
   end(trailers: readonly string[] = []): void {
     if (!this.open) return
-    requireFields(trailers)
-    if (this.#isInChunks) this.#held += lastChunk(trailers)
+    const { fields } = Headers.from(trailers)
+    if (this.#isInChunks) this.#held += lastChunk(fields)
     this.#state = 'ended'
     if (this.#isLast && !this.isHeardOut && this.#isCounted) {
       this.#sayHeld()
@@ -274,9 +274,7 @@ export class FastReply implements Reply, Pending {
   }
 
   #headText(given: number, reason: string | undefined, headers: Headers): string {
-    // As node:http takes numbers that are none of HTTP's.
-    const status = given | 0
-    if (status < 100 || status > 999) throw new RangeError(`no status of HTTP: ${given}`)
+    const status = statusOf(given)
     const { method } = this.#request
     const { date, keepAlive, isDraining } = this.#replies
     /** The kinds of all that is there. */
@@ -312,8 +310,8 @@ export class FastReply implements Reply, Pending {
 
 const notAsGiven = kinds.transferEncoding | kinds.trailer | kinds.connection
 
-function lastChunk(trailers: readonly string[]): string {
+function lastChunk(trailers: readonly Field[]): string {
   let text = '0\r\n'
-  for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`
+  for (const { line } of trailers) text += line
   return `${text}\r\n`
 }

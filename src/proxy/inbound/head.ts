@@ -14,6 +14,13 @@ export function headText(status: number, reason: string | undefined, { fields }:
   return `${text}\r\n`
 }
 
+/** As node:http takes numbers that are none of HTTP's. @throws {RangeError} for what can be no status */
+export function statusOf(given: number): number {
+  const status = given | 0
+  if (status < 100 || status > 999) throw new RangeError(`no status of HTTP: ${given}`)
+  return status
+}
+
 /** A body that is no larger is written as text, with its head and in one go; node:net would copy larger texts. */
 export const textMax = 16 * 1024
 

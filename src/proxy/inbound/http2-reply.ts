@@ -1,7 +1,6 @@
 // The way back to the client of one request over HTTP/2: a stream of node:http2.
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { RefusalReason } from '../errors.ts'
-import { requireFields } from '../field.ts'
 import { kinds } from '../field-names.ts'
 import { Headers } from '../headers.ts'
 import type { Answer } from '../request.ts'
@@ -92,8 +91,8 @@ export class Http2Reply implements Reply {
 
   end(trailers: readonly string[] = []): void {
     if (!this.open) return
-    requireFields(trailers)
-    if (this.#takesTrailers) this.#trailers = fieldsOf(Headers.read(trailers))
+    const said = Headers.from(trailers)
+    if (this.#takesTrailers) this.#trailers = fieldsOf(said)
     this.#sayHead(this.#trailers.length === 0)
     this.#state = 'ended'
     if (!this.#stream.writableEnded) this.#stream.end()

@@ -18,7 +18,6 @@ export interface Reply {
   readonly bytesSent: number
   /**
    * Sends a head that comes before the answer's (1xx), if the client can take one now; it is never waited for.
-   * @throws {RangeError} as `head`
    */
   inform(status: number, headers: Headers): void
   /**

@@ -69,8 +69,8 @@ function faultOfFields(
     const lineBytes = name.length + value.length + ': \r\n'.length
     if (lineBytes > bounds.fieldLineBytesMax) return 'large-head'
     bytes += lineBytes
-    let fault: RefusalReason | undefined
     if (!canBeField(name, value)) return 'syntax'
+    let fault: RefusalReason | undefined
     // Most names are told apart by their length alone.
     if (name.length === 4 && isNamed(name, 'host')) fault = ++hosts > 1 ? 'host' : faultOfHost(value)
     else if (name.length === 17 && isNamed(name, 'transfer-encoding'))
@@ -87,7 +87,7 @@ function faultOfFields(
 }
 
 /** Whether it is `lower`, in whatever case. */
-export function isNamed(text: string, lower: string): boolean {
+function isNamed(text: string, lower: string): boolean {
   return text === lower || text.toLowerCase() === lower
 }
 

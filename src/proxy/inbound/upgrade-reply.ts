@@ -2,10 +2,9 @@
 // answer is, it is written here, and it is the last one: another protocol, or HTTP and the end.
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { requireFields } from '../field.ts'
 import { kinds } from '../field-names.ts'
-import type { Headers } from '../headers.ts'
-import { headText } from './head.ts'
+import { Headers } from '../headers.ts'
+import { headText, statusOf } from './head.ts'
 import { nobody, type Reply, type ReplyWatcher } from './inbound.ts'
 
 export class UpgradeReply implements Reply {
@@ -49,8 +48,9 @@ export class UpgradeReply implements Reply {
     this.#socket.write(headText(status, undefined, headers), 'latin1')
   }
 
-  head(status: number, reason: string | undefined, headers: Headers): void {
+  head(given: number, reason: string | undefined, headers: Headers): void {
     if (!this.open) return
+    const status = statusOf(given)
     const counted = headers.fields.some((field) => (field.kinds & kinds.contentLength) !== 0)
     this.#inChunks = !counted && status !== 204 && status !== 304
     const said = headers.copy()
@@ -74,12 +74,8 @@ export class UpgradeReply implements Reply {
   end(trailers: readonly string[] = []): void {
     if (!this.open) return
     if (this.#inChunks) {
-      requireFields(trailers)
-      const fields = Array.from(
-        { length: trailers.length / 2 },
-        (_, i) => `${trailers[2 * i]}: ${trailers[2 * i + 1]}`,
-      )
-      this.#socket.write(`${['0', ...fields].join('\r\n')}\r\n\r\n`, 'latin1')
+      const lines = Headers.from(trailers).fields.map(({ line }) => line)
+      this.#socket.write(`0\r\n${lines.join('')}\r\n`, 'latin1')
     }
     this.#state = 'complete'
     this.#socket.destroySoon()

@@ -38,7 +38,7 @@ export class Http2Exchange implements Exchange {
   /** Since when nothing has moved; undefined: it was not looked at since. */
   #since: number | undefined
 
-  /** @throws {TypeError} when target or headers can't be put into a request */
+  /** @throws {TypeError} when the target can't be put into a request */
   constructor(parts: Http2ExchangeParts, request: OutboundRequest, receiver: Receiver) {
     this.#parts = parts
     this.#request = request

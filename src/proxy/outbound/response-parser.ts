@@ -164,7 +164,7 @@ export class ResponseParser {
 
   /** @returns  where what comes behind the empty line begins; -1: more has to come, and what is read of a line is kept */
   #scanLines(bytes: Buffer, at: number, end: number): number {
-    // One text, of which names and values are parts, takes less than a text for each.
+    // One text, of which the lines are parts, takes less than a text for each.
     const text = bytes.toString('latin1', at, end)
     let from = at
     for (;;) {

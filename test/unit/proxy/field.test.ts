@@ -44,6 +44,21 @@ describe('a field', () => {
     expect(fieldOf('x-some', 'a').line).equal('x-some: a\r\n')
   })
 
+  it('is made of the text of what is none, once', () => {
+    const values = [undefined, null, 5, ['a', 'b']] as unknown as string[]
+    for (const value of values) expect(fieldOf('X-Untyped', value).line).equal(`X-Untyped: ${value}\r\n`)
+    let times = 0
+    const other = { toString: () => (times++ === 0 ? 'a' : 'a\r\nB: c') } as unknown as string
+    expect(fieldOf('X-Untyped', other).line).equal('X-Untyped: a\r\n')
+  })
+
+  it('that is set where there is one is spelled as that was', () => {
+    const headers = Headers.from(['content-type', 'a', 'X', '1', 'Content-Type', 'b'])
+    headers.set('Content-Type', 'c')
+    expect(headers.raw()).deep.equal(['content-type', 'c', 'X', '1'])
+    expect([headers.get('CONTENT-TYPE'), headers.get('x-none')]).deep.equal(['c', undefined])
+  })
+
   const wrong: Readonly<Record<string, readonly [name: string, value: string]>> = {
     'a value with a line of its own': ['A', 'b\r\nC: d'],
     'a value with LF': ['A', 'b\n'],
