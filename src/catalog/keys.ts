@@ -1,4 +1,5 @@
 // The spelling of cache keys: contract for whoever reads /cache, and the join between events and entries.
+import QuickLRU from 'quick-lru'
 import type { Row } from '../base/json.ts'
 import type { Lookup } from '../entities/define.ts'
 
@@ -18,9 +19,9 @@ export function cacheKey(lookup: Lookup, values: KeyValues): string {
  * Keys that were made lately, by their only value. A text that was put together anew has to be hashed anew by whoever
  * looks it up, which takes longer than all the rest.
  */
-const made = new WeakMap<Lookup, Map<string, string>>()
-/** For each lookup, before it begins anew: some 400 kB. Clients choose some of the values. */
-const madeMax = 2000
+const made = new WeakMap<Lookup, QuickLRU<string, string>>()
+/** For each lookup, and as many again that are older: some 400 kB. Clients choose some of the values. */
+const madeMax = 1000
 
 /** As `cacheKey`; undefined for values that nothing can be found by. */
 export function findableKey(lookup: Lookup, values: KeyValues): string | undefined {
@@ -43,9 +44,8 @@ function remember(lookup: Lookup, value: string, key: string): void {
   // Taken out of the key, so that it does not keep the head that it stood in.
   const own = key.slice(lookup.prefix.length + 1)
   if (own !== value) return
-  const keys = made.get(lookup) ?? new Map<string, string>()
+  const keys = made.get(lookup) ?? new QuickLRU<string, string>({ maxSize: madeMax })
   made.set(lookup, keys)
-  if (keys.size >= madeMax) keys.clear()
   keys.set(own, key)
 }
 

@@ -124,9 +124,7 @@ export interface PluginRequest {
     /** e.g. `1.1` */
     readonly httpVersion: string
     /** As received: `Expect` and hop-by-hop ones, too. */
-    readonly headers: Pick<PluginHeaders, 'get' | 'all' | 'has'>
-    /** The same, names and values in turn. */
-    readonly rawHeaders: readonly string[]
+    readonly headers: Pick<PluginHeaders, 'get' | 'all' | 'has' | 'toObject'>
     readonly encrypted: boolean
     readonly remoteAddress: string
   }
@@ -178,6 +176,8 @@ export interface PluginHeaders {
   /** @throws {TypeError} as `set` */
   append(name: string, value: string): void
   remove(name: string): void
+  /** Names in lower case, the values of one name joined by `, `; without a prototype. */
+  toObject(): Record<string, string>
 }
 
 /** The response's head before it goes to the client: the upstream's, or the gateway's own answer. */

@@ -444,7 +444,6 @@ export class Passage implements Receiver, ReplyWatcher, Client {
   /** Tells every plugin that logs, after the last byte. */
   #log(endedAt: number): void {
     const request = this.#request
-    if (this.#steps.length === 0) return
     const loggers = this.#steps.filter(hasLog)
     if (!request || loggers.length === 0) return
     const record = logRecord({

@@ -4,7 +4,7 @@ import type { PluginAnswer } from '../plugins/plugin.ts'
 import type { Headers } from './headers.ts'
 
 /** A request as it came in, whoever parsed it. Never changed. */
-export class Incoming {
+export interface Incoming {
   readonly method: string
   /** The request target, byte for byte (each byte one char, latin1), e.g. `/a%2Fb?x=1`. */
   readonly target: string
@@ -24,25 +24,6 @@ export class Incoming {
   readonly upgrade: 'websocket' | null
   /** Milliseconds since 1970, when the head was complete. */
   readonly receivedAt: number
-
-  constructor(parts: Omit<Incoming, 'rawHeaders'>) {
-    this.method = parts.method
-    this.target = parts.target
-    this.httpVersion = parts.httpVersion
-    this.headers = parts.headers
-    this.body = parts.body
-    this.trailers = parts.trailers
-    this.remoteAddress = parts.remoteAddress
-    this.localPort = parts.localPort
-    this.encrypted = parts.encrypted
-    this.upgrade = parts.upgrade
-    this.receivedAt = parts.receivedAt
-  }
-
-  /** Names and values in turn. */
-  get rawHeaders(): readonly string[] {
-    return this.headers.raw()
-  }
 }
 
 /** The `httpVersion` of requests over HTTP/2, as node:http2 spells it. */

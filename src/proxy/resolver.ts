@@ -64,15 +64,14 @@ export class Resolver {
 
   /** Never throws nor rejects: what fails is an answer. Synchronous when all that is asked for is in memory. */
   resolve(incoming: Incoming, client: Client): Resolution | Promise<Resolution> {
+    const failed = (error: unknown) => unrouted(this.#answerTo(error))
     try {
       const resolution = this.#resolve(incoming, client)
-      return resolution instanceof Promise ? resolution.catch(this.#failed) : resolution
+      return resolution instanceof Promise ? resolution.catch(failed) : resolution
     } catch (error) {
-      return this.#failed(error)
+      return failed(error)
     }
   }
-
-  readonly #failed = (error: unknown): Resolution => unrouted(this.#answerTo(error))
 
   /** @throws {Unknown} when the catalog can't tell what is configured; so does what it returns */
   #resolve(incoming: Incoming, client: Client): Resolution | Promise<Resolution> {
@@ -103,36 +102,17 @@ export class Resolver {
     const match = router.match(asked.hosts, asked.target.path)
     if (!match) return unrouted(apiNotFound(asked.target.path, asked.hosts))
 
-    const found = { match, view, revision }
-    const decided = this.#access(asked, found)
-    return decided instanceof Promise
-      ? this.#checkAfter(decided, asked, found, attempt)
-      : this.#checked(decided, asked, found, attempt)
+    const decided = this.#access(asked, match, view)
+    const checked = (resolution: Resolution) => {
+      if (this.#holds(asked, match, view, revision)) return resolution
+      // Nothing of what was decided may be used: not even the refusal of a plugin that is gone by now.
+      if (attempt === attemptsMax) return { ...resolution, answer: changedTooOften }
+      return this.#attempt(asked, attempt + 1)
+    }
+    return decided instanceof Promise ? decided.then(checked) : checked(decided)
   }
 
-  /** Apart, since most is decided at once, and then no closure is made for what was asked. */
-  async #checkAfter(
-    decided: Promise<Resolution>,
-    asked: Asked,
-    found: Found,
-    attempt: number,
-  ): Promise<Resolution> {
-    return this.#checked(await decided, asked, found, attempt)
-  }
-
-  #checked(
-    resolution: Resolution,
-    asked: Asked,
-    found: Found,
-    attempt: number,
-  ): Resolution | Promise<Resolution> {
-    if (this.#holds(asked, found)) return resolution
-    // Nothing of what was decided may be used: not even the refusal of a plugin that is gone by now.
-    if (attempt === attemptsMax) return { ...resolution, answer: changedTooOften }
-    return this.#attempt(asked, attempt + 1)
-  }
-
-  #holds({ hosts, target, least }: Asked, { match, view, revision }: Found): boolean {
+  #holds({ hosts, target, least }: Asked, match: Match, view: View, revision: number): boolean {
     const { router, admission, catalog } = this.#parts
     // It may have taken long to decide.
     if (!admission.isFresh()) return false
@@ -143,28 +123,18 @@ export class Resolver {
     return router.revision === revision || router.match(hosts, target.path)?.api === match.api
   }
 
-  #access({ incoming, target, headers }: Asked, { match, view }: Found): Resolution | Promise<Resolution> {
+  #access({ incoming, target, headers }: Asked, match: Match, view: View): Resolution | Promise<Resolution> {
     const { chains, clientAddress, heldBytesMax } = this.#parts
     const client = clientAddress(incoming.remoteAddress, headers)
     const request = openRequest(incoming, target, match, client, heldBytesMax)
     const run = new AccessRun(chains, view, request)
+    const passed = (answer: Answer | undefined) => ({ request, steps: run.steps, answer })
+    const failed = (error: unknown) => passed(this.#answerTo(error, request.api, run.current))
     try {
       const answer = run.start()
-      return answer instanceof Promise ? this.#passAfter(answer, request, run) : passed(answer, request, run)
+      return answer instanceof Promise ? answer.then(passed).catch(failed) : passed(answer)
     } catch (error) {
-      return passed(this.#answerTo(error, request.api, run.current), request, run)
-    }
-  }
-
-  async #passAfter(
-    answer: Promise<Answer | undefined>,
-    request: ProxyRequest,
-    run: AccessRun,
-  ): Promise<Resolution> {
-    try {
-      return passed(await answer, request, run)
-    } catch (error) {
-      return passed(this.#answerTo(error, request.api, run.current), request, run)
+      return failed(error)
     }
   }
 
@@ -207,14 +177,6 @@ export class Resolver {
   }
 }
 
-/** What an attempt goes by. */
-interface Found {
-  readonly match: Match
-  readonly view: View
-  /** Of the router, as it was then. */
-  readonly revision: number
-}
-
 /** What was asked for: the same in each attempt. */
 interface Asked {
   readonly incoming: Incoming
@@ -232,10 +194,6 @@ function headersOf(incoming: Incoming, { authority }: Target): Headers {
   const headers = incoming.headers.copy()
   headers.set('Host', authority)
   return headers
-}
-
-function passed(answer: Answer | undefined, request: ProxyRequest, { steps }: AccessRun): Resolution {
-  return { request, steps, answer }
 }
 
 function unrouted(answer: Answer): Resolution {

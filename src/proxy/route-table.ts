@@ -55,7 +55,7 @@ export class RouteTable {
 
   /** The one whose path is the longest beginning of this one. */
   path(path: string): Row | undefined {
-    return path.startsWith('/') ? this.#paths.longestOf(path) : undefined
+    return path.startsWith('/') ? this.#paths.longest(segmentsOf(path)) : undefined
   }
 
   #list(row: Row): void {

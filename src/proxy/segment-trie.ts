@@ -53,22 +53,6 @@ export class SegmentTrie {
     }
     return best
   }
-
-  /** The same of the segments of `path`, which begins with a slash; no more of it is read than some row has. */
-  longestOf(path: string): Row | undefined {
-    let node = this.#root
-    let best = node.rows[0]
-    for (let from = 1; node.children; ) {
-      const slash = path.indexOf('/', from)
-      const child = node.children.get(slash < 0 ? path.slice(from) : path.slice(from, slash))
-      if (!child) return best
-      node = child
-      best = node.rows[0] ?? best
-      if (slash < 0) return best
-      from = slash + 1
-    }
-    return best
-  }
 }
 
 interface Node {

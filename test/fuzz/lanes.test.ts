@@ -257,7 +257,8 @@ class ScriptedInbound {
   }
 
   #take(incoming: Incoming, reply: Reply): void {
-    const { method, target, rawHeaders, httpVersion } = incoming
+    const { method, target, headers, httpVersion } = incoming
+    const rawHeaders = headers.raw()
     const at = rawHeaders.indexOf('X-Do')
     const script: Script = at < 0 ? plain : JSON.parse(rawHeaders[at + 1] as string)
     const seen: Record<string, unknown> = { method, target, httpVersion, rawHeaders }

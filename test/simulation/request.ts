@@ -3,7 +3,7 @@ import { Headers } from '../../src/proxy/headers.ts'
 import { nobody, type Reply } from '../../src/proxy/inbound/inbound.ts'
 import type { Outbound } from '../../src/proxy/outbound/outbound.ts'
 import type { Gateway } from '../../src/proxy/proxy.ts'
-import { Incoming } from '../../src/proxy/request.ts'
+import type { Incoming } from '../../src/proxy/request.ts'
 
 export interface Question {
   readonly path: string
@@ -56,10 +56,10 @@ export function sendTo(
   if (minPosition !== undefined) rawHeaders.push('X-Troop-Min-Position', String(minPosition))
   const reply = new Ear(told)
   const headers = Headers.from(rawHeaders)
-  const incoming = new Incoming({
+  const incoming: Incoming = {
     ...{ method: 'GET', target: path, httpVersion: '1.1', headers, body: null, trailers: () => [] },
     ...{ remoteAddress: clientAddress, localPort: 8000, encrypted: false, upgrade: null, receivedAt },
-  })
+  }
   gateway.handle(incoming, reply)
 }
 

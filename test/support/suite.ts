@@ -55,6 +55,7 @@ function halves(files: readonly string[]): string[][] {
   return [0, 1].map((half) => files.filter((_, i) => i % 2 === half))
 }
 
+/** Fills the cache of what is compiled, before many need it at once. */
 async function warmUp(): Promise<void> {
   const { output, code, seconds } = await outcomeOf(
     process.execPath,

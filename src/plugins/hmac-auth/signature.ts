@@ -68,25 +68,12 @@ const namesMax = 8
 
 /** How values are read by lower-case names; what is given several times is one value. */
 function reader(
-  incoming: PluginRequest['incoming'],
+  { headers }: PluginRequest['incoming'],
   nameCount: number,
 ): (name: string) => string | undefined {
-  if (nameCount <= namesMax) return (name) => joined(incoming.headers.all(name))
-  const values = valuesByName(incoming.rawHeaders)
-  return (name) => joined(values.get(name) ?? [])
-}
-
-function valuesByName(raw: readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const values = new Map<string, string[]>()
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] as string).toLowerCase()
-    const known = values.get(name)
-    if (known) known.push(raw[i + 1] as string)
-    else values.set(name, [raw[i + 1] as string])
+  if (nameCount > namesMax) {
+    const values = headers.toObject()
+    return (name) => values[name]
   }
-  return values
-}
-
-function joined(values: readonly string[]): string | undefined {
-  return values.length === 0 ? undefined : values.join(', ')
+  return (name) => (headers.has(name) ? headers.all(name).join(', ') : undefined)
 }

@@ -3,7 +3,7 @@
 // for good. So nothing that is in doubt is ever decided here, and nothing is refused.
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
-import { Incoming } from '../request.ts'
+import type { Incoming } from '../request.ts'
 import type { Connection } from './connection.ts'
 import { CountedBody } from './counted-body.ts'
 import type { FastHead, FastHeadReader } from './fast-head.ts'
@@ -79,7 +79,7 @@ export class FastLane {
     this.#reply = reply
     this.#body = body ?? undefined
     const end = body ? this.#takeBody(body, chunk, from) : from
-    const incoming = new Incoming({
+    this.#parts.serve(this.#connection, reply, {
       method,
       target,
       httpVersion: '1.1',
@@ -92,7 +92,6 @@ export class FastLane {
       upgrade: null,
       receivedAt: this.#parts.clock.now(),
     })
-    this.#parts.serve(this.#connection, reply, incoming)
     return end
   }
 

@@ -17,7 +17,7 @@ import { Counters } from '../counters.ts'
 import { ListenFailed, type RefusalReason, refusalPage } from '../errors.ts'
 import { Headers } from '../headers.ts'
 import { Repeats } from '../repeats.ts'
-import { type Answer, Incoming } from '../request.ts'
+import type { Answer, Incoming } from '../request.ts'
 import { type ClientReply, Connection } from './connection.ts'
 import { FastHeadReader } from './fast-head.ts'
 import { FastLane, type FastLaneParts } from './fast-lane.ts'
@@ -444,7 +444,7 @@ function incomingOf(
   upgrade: Incoming['upgrade'] = null,
 ): Incoming {
   const { socket } = request
-  return new Incoming({
+  return {
     method: request.method as string,
     target: request.url as string,
     httpVersion: request.httpVersion,
@@ -457,5 +457,5 @@ function incomingOf(
     encrypted: 'encrypted' in socket,
     upgrade,
     receivedAt,
-  })
+  }
 }

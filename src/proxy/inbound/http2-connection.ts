@@ -12,7 +12,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import { wordsOf } from '../answer-words.ts'
 import type { Counter, Counters } from '../counters.ts'
 import { type RefusalReason, refusalPage } from '../errors.ts'
-import { http2Version, Incoming } from '../request.ts'
+import { http2Version, type Incoming } from '../request.ts'
 import { isGrpc } from './grpc-answer.ts'
 import { Http2Body } from './http2-body.ts'
 import { type Http2Head, readHead } from './http2-head.ts'
@@ -161,12 +161,12 @@ export class Http2Connection {
       trailers = raw ?? []
     })
     const { remoteAddress = '', localPort = 0 } = this.#socket
-    return new Incoming({
+    return {
       ...{ method, target, httpVersion: http2Version, headers, body },
       trailers: () => trailers,
       ...{ remoteAddress, localPort, encrypted: true, upgrade: null },
       receivedAt: this.#parts.clock.now(),
-    })
+    }
   }
 
   #askForBody(stream: ServerHttp2Stream, raw: readonly string[]): void {

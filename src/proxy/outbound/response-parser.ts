@@ -213,9 +213,8 @@ export class ResponseParser {
 
   /** RFC 9112, 4. Some leave out the blank where there is no phrase. */
   #readStatusLine(line: string): void {
-    const isNew = line.startsWith('HTTP/1.1 ')
-    if (!isNew && !line.startsWith('HTTP/1.0 ')) throw new Malformed('no status line')
-    this.#isOld = !isNew
+    this.#isOld = line.startsWith('HTTP/1.0 ')
+    if (!this.#isOld && !line.startsWith('HTTP/1.1 ')) throw new Malformed('no status line')
     let status = 0
     for (let i = 9; i < 12; i++) status = status * 10 + decimalOf(line.charCodeAt(i))
     if (!(status >= 100)) throw new Malformed('no proper status')

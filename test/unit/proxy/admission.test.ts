@@ -8,7 +8,7 @@ import { clientAddressRule } from '../../../src/proxy/client-address.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
 import { PluginChains } from '../../../src/proxy/phases.ts'
 import { Repeats } from '../../../src/proxy/repeats.ts'
-import { type Client, Incoming } from '../../../src/proxy/request.ts'
+import type { Client, Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
 import { noWriter } from '../../../src/testing/data-plane.ts'
@@ -24,11 +24,11 @@ const waitMs = 700
 
 function asking(position: string | undefined, headers: readonly string[] = []): Incoming {
   const own = position === undefined ? [] : ['x-troop-min-position', position]
-  return new Incoming({
+  return {
     ...{ method: 'GET', target: '/', httpVersion: '1.1', body: null, trailers: () => [], receivedAt: 0 },
     headers: Headers.read(['Host', 'a.com', ...own, ...headers]),
     ...{ remoteAddress: '10.0.0.1', localPort: 8000, encrypted: false, upgrade: null },
-  })
+  }
 }
 
 describe('a request that asks for a position', () => {

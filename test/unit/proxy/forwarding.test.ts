@@ -8,15 +8,15 @@ import {
 } from '../../../src/proxy/forwarding.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
 import type { ProxyRequest } from '../../../src/proxy/proxy-request.ts'
-import { Incoming } from '../../../src/proxy/request.ts'
+import type { Incoming } from '../../../src/proxy/request.ts'
 import type { Match } from '../../../src/proxy/router.ts'
 
 function opened(raw: string[], match: Partial<Match> = {}, api: Row = {}): ProxyRequest {
   const headers = Headers.from(raw)
-  const incoming = new Incoming({
+  const incoming: Incoming = {
     ...{ method: 'GET', target: '/a', httpVersion: '1.1', headers, body: null, trailers: () => [] },
     ...{ remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, upgrade: null, receivedAt: 0 },
-  })
+  }
   const row: Row = {
     upstream_url: 'http://up.com:81/x',
     request_path: '/a',

@@ -9,7 +9,7 @@ import { clientAddressRule } from '../../../src/proxy/client-address.ts'
 import { Headers } from '../../../src/proxy/headers.ts'
 import { PluginChains } from '../../../src/proxy/phases.ts'
 import { Repeats } from '../../../src/proxy/repeats.ts'
-import { Incoming } from '../../../src/proxy/request.ts'
+import type { Incoming } from '../../../src/proxy/request.ts'
 import { type Resolution, Resolver } from '../../../src/proxy/resolver.ts'
 import { Router } from '../../../src/proxy/router.ts'
 import { noWriter } from '../../../src/testing/data-plane.ts'
@@ -28,11 +28,11 @@ function configured(name: string, config: JsonObject = {}, more: JsonObject = {}
 }
 
 function incoming(target = '/', headers: string[] = []): Incoming {
-  return new Incoming({
+  return {
     ...{ method: 'GET', target, httpVersion: '1.1', body: null, trailers: () => [], receivedAt: 0 },
     headers: Headers.from(['Host', 'a.com', ...headers]),
     ...{ remoteAddress: '1.2.3.4', localPort: 8000, encrypted: false, upgrade: null },
-  })
+  }
 }
 
 /** Writes its name, and `config.mark`, into a header of the request. */
