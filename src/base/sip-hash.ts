@@ -10,10 +10,11 @@ export interface Hash {
 /**
  * Hashes the text's UTF-16 code units, little-endian, so no two texts are one to it, whether they are Unicode or not.
  *
- * @param key   128 secret bits
- * @param hash  where the result goes: an object for each text would cost as much again
+ * @param key    128 secret bits
+ * @param hash   where the result goes: an object for each text would cost as much again
+ * @param other  where the second half of 128 bits goes; without it, `hash` is all, and another hash than their first half
  */
-export function sipHash(key: Int32Array, text: string, hash: Hash): void {
+export function sipHash(key: Int32Array, text: string, hash: Hash, other?: Hash): void {
   const [k0 = 0, k1 = 0, k2 = 0, k3 = 0] = key
   // Four words of 64 bits as halves, in variables: an array would take five times as long.
   let a = k0 ^ 0x70736575
@@ -24,48 +25,53 @@ export function sipHash(key: Int32Array, text: string, hash: Hash): void {
   let cc = k1 ^ 0x6c796765
   let d = k2 ^ 0x79746573
   let dd = k3 ^ 0x74656462
-  let half = 0
+  let turned = 0
+  if (other) b ^= 0xee
   const last = text.length >> 2
-  // After the last word of the text, which holds its length too, comes one round of four that takes nothing in.
-  for (let word = 0; word <= last + 1; word++) {
+  // After the last word of the text, which holds its length too, come four rounds for each half of the result.
+  const first = last + 1
+  for (let word = 0; word <= (other ? first + 1 : first); word++) {
     const low = word > last ? 0 : unit(text, word * 4) | (unit(text, word * 4 + 1) << 16)
     const end = word === last ? (text.length * 2) << 24 : 0
     const high = word > last ? 0 : unit(text, word * 4 + 2) | (unit(text, word * 4 + 3) << 16) | end
-    if (word > last) c ^= 0xff
+    if (word === first) c ^= other ? 0xee : 0xff
+    else if (word > first) b ^= 0xdd
     d ^= low
     dd ^= high
     for (let round = word > last ? 4 : 2; round > 0; round--) {
       aa = (aa + bb + carry(a, b)) | 0
       a = (a + b) | 0
-      half = ((b << 13) | (bb >>> 19)) ^ a
+      turned = ((b << 13) | (bb >>> 19)) ^ a
       bb = ((bb << 13) | (b >>> 19)) ^ aa
-      b = half
+      b = turned
       cc = (cc + dd + carry(c, d)) | 0
       c = (c + d) | 0
-      half = ((d << 16) | (dd >>> 16)) ^ c
+      turned = ((d << 16) | (dd >>> 16)) ^ c
       dd = ((dd << 16) | (d >>> 16)) ^ cc
-      d = half
+      d = turned
       // The halves of the first word, and below those of the third, change places.
-      half = (a + dd + carry(aa, d)) | 0
+      turned = (a + dd + carry(aa, d)) | 0
       a = (aa + d) | 0
-      aa = half
-      half = ((d << 21) | (dd >>> 11)) ^ a
+      aa = turned
+      turned = ((d << 21) | (dd >>> 11)) ^ a
       dd = ((dd << 21) | (d >>> 11)) ^ aa
-      d = half
+      d = turned
       cc = (cc + bb + carry(c, b)) | 0
       c = (c + b) | 0
-      half = ((b << 17) | (bb >>> 15)) ^ c
+      turned = ((b << 17) | (bb >>> 15)) ^ c
       bb = ((bb << 17) | (b >>> 15)) ^ cc
-      b = half
-      half = c
+      b = turned
+      turned = c
       c = cc
-      cc = half
+      cc = turned
     }
     a ^= low
     aa ^= high
+    if (word < first) continue
+    const half = word === first ? hash : (other as Hash)
+    half.low = a ^ b ^ c ^ d
+    half.high = aa ^ bb ^ cc ^ dd
   }
-  hash.low = a ^ b ^ c ^ d
-  hash.high = aa ^ bb ^ cc ^ dd
 }
 
 /** What the sum of two low halves adds to that of the high ones. */

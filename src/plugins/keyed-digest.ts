@@ -5,30 +5,30 @@ import { type Hash, sipHash } from '../base/sip-hash.ts'
 const keyBytes = 16
 
 /**
- * SipHash under two keys, 128 bits together. It is made for short texts and keys that nobody has, and in JavaScript takes
- * less than the call of any hash that Node has, of which each makes work for the garbage collector besides.
+ * SipHash, of 128 bits. It is made for short texts and keys that nobody has, and in JavaScript takes less than the call of
+ * any hash that Node has, of which each makes work for the garbage collector besides.
  */
 export class KeyedDigest {
-  readonly #keys: readonly [Int32Array, Int32Array]
-  readonly #hash: Hash = { low: 0, high: 0 }
+  readonly #key: Int32Array
+  readonly #halves: readonly [Hash, Hash] = [
+    { low: 0, high: 0 },
+    { low: 0, high: 0 },
+  ]
 
   constructor(random: Random) {
-    this.#keys = [keyOf(random), keyOf(random)]
+    this.#key = keyOf(random)
   }
 
   /** Eight characters, of any kind, to be compared with others; of no other text, as far as anybody can find one. */
   of(text: string): string {
-    const hash = this.#hash
-    const [one, other] = this.#keys
-    sipHash(one, text, hash)
-    const { low, high } = hash
-    sipHash(other, text, hash)
-    return textOf(low, high) + textOf(hash.low, hash.high)
+    const [one, other] = this.#halves
+    sipHash(this.#key, text, one, other)
+    return textOf(one) + textOf(other)
   }
 }
 
 /** A character takes 16 bits. */
-function textOf(low: number, high: number): string {
+function textOf({ low, high }: Hash): string {
   return String.fromCharCode(low & 0xffff, low >>> 16, high & 0xffff, high >>> 16)
 }
 

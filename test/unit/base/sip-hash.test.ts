@@ -8,10 +8,20 @@ const textOf = (bytes: number) => Buffer.from(Array.from({ length: bytes }, (_, 
 function hashOf(text: string, secret = key): string {
   const hash: Hash = { low: 0, high: 0 }
   sipHash(secret, text, hash)
-  const bytes = Buffer.alloc(8)
-  bytes.writeInt32LE(hash.low, 0)
-  bytes.writeInt32LE(hash.high, 4)
-  return bytes.toString('hex')
+  return hexOf(hash)
+}
+
+function longHashOf(text: string, secret = key): string {
+  const halves: [Hash, Hash] = [
+    { low: 0, high: 0 },
+    { low: 0, high: 0 },
+  ]
+  sipHash(secret, text, ...halves)
+  return halves.map(hexOf).join('')
+}
+
+function hexOf({ low, high }: Hash): string {
+  return Buffer.from(Int32Array.of(low, high).buffer).toString('hex')
 }
 
 describe('SipHash', () => {
@@ -25,6 +35,19 @@ describe('SipHash', () => {
       62: '575ff28e60381be5',
     }
     for (const [bytes, hash] of Object.entries(vectors)) expect(hashOf(textOf(Number(bytes)))).to.equal(hash)
+  })
+
+  it('is that of another implementation where it has 128 bits', () => {
+    // By OpenSSL: openssl mac -macopt hexkey:000102030405060708090a0b0c0d0e0f -in <file of the bytes> SipHash
+    const hashes = {
+      0: 'a3817f04ba25a8e66df67214c7550293',
+      2: '8177228da4a45dc7fca38bdef60affe4',
+      4: 'f88164c12d9c8faf7d0f6e7c7bcd5579',
+      8: '3b62a9ba6258f5610f83e264f31497b4',
+      62: '5853542321f567a005d547a4f04759bd',
+    }
+    for (const [bytes, hash] of Object.entries(hashes))
+      expect(longHashOf(textOf(Number(bytes)))).to.equal(hash)
   })
 
   it('tells texts apart that are no Unicode, and those that end in zeros', () => {
@@ -41,14 +64,15 @@ describe('SipHash', () => {
       'a'.repeat(128),
       'a'.repeat(256),
     ]
-    expect(new Set(texts.map((text) => hashOf(text))).size).to.equal(texts.length)
+    for (const hash of [hashOf, longHashOf])
+      expect(new Set(texts.map((text) => hash(text))).size).to.equal(texts.length)
   })
 
   it('is another one under another key', () => {
     for (let i = 0; i < 4; i++) {
       const other = key.slice()
       other[i] = 99
-      expect(hashOf('text', other)).to.not.equal(hashOf('text'))
+      for (const hash of [hashOf, longHashOf]) expect(hash('text', other)).to.not.equal(hash('text'))
     }
   })
 })
