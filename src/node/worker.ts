@@ -40,6 +40,8 @@ class ProxyWorker {
   readonly #inbound: HttpInbound
   readonly #tlsInbound: HttpInbound
   readonly #names = new Names({ clock: systemClock })
+  /** Of all plugins, those before a reload too: it knows what it wrote. */
+  readonly #whereabouts: Whereabouts
   #trust = new Trust()
   #gateway: Gateway | undefined
 
@@ -48,6 +50,7 @@ class ProxyWorker {
     this.#logger = logger
     const { catalog: end, counts, cacheBytes: maxBytes, reusePort, version, proxy } = setup
     this.#counters = new Float64Array(counts.proxy)
+    this.#whereabouts = new Whereabouts(setup.whereabouts)
     this.#apis = new ApiCounters(new ApiPlaces(setup.apiPlaces), new Float64Array(counts.apis))
     const { buffer, owner, port } = setup.counting
     const common = { clock: systemClock, logger: logger.scope('node') }
@@ -149,7 +152,7 @@ class ProxyWorker {
       version: this.#setup.version,
       counters: this.#counters,
       apis: this.#apis,
-      whereabouts: new Whereabouts(this.#setup.whereabouts),
+      whereabouts: this.#whereabouts,
       logger,
       clock: systemClock,
     })

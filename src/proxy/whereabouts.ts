@@ -37,11 +37,12 @@ export const whereaboutsBytes = textsAt + 3 * textMax
 export class Whereabouts {
   readonly #numbers: Int32Array
   readonly #bytes: Buffer
-  /** What the texts are about now. */
-  #plugin: string | undefined
+  /** As they were written last. */
+  readonly #written: Record<keyof typeof texts, string> = { plugin: '', api: '', request: '' }
+  /** What they are about. */
   #of: object | undefined
 
-  /** @param buffer  one thread writes; who reads what it writes just then reads a mixture */
+  /** @param buffer  one object of one thread writes; who reads what it writes just then reads a mixture */
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(whereaboutsBytes)) {
     this.#numbers = new Int32Array(buffer, 0, Object.keys(numbers).length)
     this.#bytes = Buffer.from(buffer)
@@ -117,7 +118,7 @@ export class Whereabouts {
 
   /** A plugin may have made anything of the request. */
   #enterRequest(plugin: string, phase: Phase, request: PluginRequest): void {
-    if (request === this.#of && plugin === this.#plugin) this.#note(phase)
+    if (request === this.#of && plugin === this.#written.plugin) this.#note(phase)
     else this.#enter(plugin, phase, ofRequest(request))
   }
 
@@ -126,12 +127,11 @@ export class Whereabouts {
   }
 
   #enter(plugin: string, phase: Phase, { of, api, method, target }: Subject): void {
-    if (plugin !== this.#plugin) this.#write('plugin', plugin)
+    this.#write('plugin', plugin)
     if (of !== this.#of) {
       this.#write('api', String(api?.id ?? ''))
       this.#write('request', method === undefined ? '' : `${method} ${pathOf(target)}`)
     }
-    this.#plugin = plugin
     this.#of = of
     this.#note(phase)
   }
@@ -142,6 +142,8 @@ export class Whereabouts {
   }
 
   #write(text: keyof typeof texts, value: string): void {
+    if (value === this.#written[text]) return
+    this.#written[text] = value
     this.#numbers[numbers[text]] = this.#bytes.write(value, texts[text], textMax, 'latin1')
   }
 

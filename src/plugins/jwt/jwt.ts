@@ -111,11 +111,12 @@ function checkTimes({ claims }: Token, { claims_to_verify }: JsonObject, clock: 
   const names = (claims_to_verify ?? []) as readonly ('exp' | 'nbf')[]
   if (names.length === 0) return
   const now = clock.now() / 1000
-  const faults = names.flatMap((name) => {
+  let faults: Record<string, string> | undefined
+  for (const name of names) {
     const fault = faultOf[name](claims[name], now)
-    return fault === undefined ? [] : [[name, fault]]
-  })
-  if (faults.length > 0) throw new Refusal(403, Object.fromEntries(faults))
+    if (fault !== undefined) faults = { ...faults, [name]: fault }
+  }
+  if (faults) throw new Refusal(403, faults)
 }
 
 /** Seconds since 1970 on both sides. */
