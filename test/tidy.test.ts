@@ -106,6 +106,10 @@ describe('the repository', () => {
     expect(linesWith(/^(export )?(let|var) /)).to.deep.equal([])
   })
 
+  it('imports nothing but types of node:http: src/base/http.ts says why', () => {
+    expect(linesWith(/^import (?!type ).*'node:http'$/)).to.deep.equal([])
+  })
+
   it('has no barrels: every name is imported from where it is made', () => {
     const reexports = /^export (\*|(type )?\{[^}]*\}) from /
     expect(linesWith(reexports, (path) => path !== 'src/index.ts')).to.deep.equal([])

@@ -1,6 +1,7 @@
 // A small upstream that answers what it was asked, to have something to proxy to.
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { http } from '../base/http.ts'
 
 export interface Echo {
   readonly url: string
@@ -15,7 +16,7 @@ const usualPort = 8009
 
 /** Starts the echo on the loopback interface. It answers every request with a JSON description of it. */
 export async function startEcho(): Promise<Echo> {
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const body = `${JSON.stringify(describe(request), null, 2)}\n`
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
     request.resume().on('end', () => response.end(body))

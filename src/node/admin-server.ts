@@ -1,5 +1,5 @@
 // The Admin API's listeners, plain and for HTTPS. A reload puts another app behind them; the ports stay open.
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
@@ -7,6 +7,7 @@ import { type AdminOptions, createAdmin } from '../admin/admin.ts'
 import { EventStreams } from '../admin/event-streams.ts'
 import type { Address } from '../base/address.ts'
 import type { Clock } from '../base/clock.ts'
+import { http } from '../base/http.ts'
 import type { KeyPair } from '../plugins/plugin.ts'
 import { createTlsServer, present } from '../proxy/inbound/tls-server.ts'
 import { AdminClients, type AdminLimits, adminLimits } from './admin-clients.ts'
@@ -39,7 +40,7 @@ export class AdminServer {
     const bounds = { ...adminLimits, ...limits }
     const common = { connectionsCheckingInterval: Math.min(checkEveryMs, bounds.headMs / 4) }
     this.#clients = new AdminClients(setup.clock, setup.logger, bounds)
-    this.#server = createServer(common)
+    this.#server = http.createServer(common)
     this.#clients.watch(this.#server, 'connection')
     this.#server.on('request', answer)
     if (!pair) return

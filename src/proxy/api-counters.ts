@@ -1,7 +1,8 @@
 // What one worker counts of each API. Only so many have a place of their own: each is some tens of series, in the memory
 // of whoever scrapes them, too. All others are counted together.
-import { STATUS_CODES } from 'node:http'
+
 import { Histogram } from '../base/histogram.ts'
+import { http } from '../base/http.ts'
 
 /** Which APIs have a place: said by one thread, to all that share the memory. */
 export class ApiPlaces {
@@ -58,7 +59,7 @@ const revisionBytes = Int32Array.BYTES_PER_ELEMENT
 const idBytes = 36
 
 /** All that HTTP has, and 499 for clients that were gone. What else upstreams make up is counted together. */
-const statuses = [...Object.keys(STATUS_CODES).map(Number), 499].sort((a, b) => a - b)
+const statuses = [...Object.keys(http.STATUS_CODES).map(Number), 499].sort((a, b) => a - b)
 const statusPlaces: ReadonlyMap<number, number> = new Map(statuses.map((status, i) => [status, i]))
 
 /** In ms. Coarser than those of all requests together: each is a series for each API. */

@@ -1,7 +1,8 @@
 // What can go wrong with a request, and what the client is told. HTTP statuses of proxied traffic are chosen
 // here only.
-import { STATUS_CODES } from 'node:http'
+
 import { codeOf, TroopError } from '../base/errors.ts'
+import { http } from '../base/http.ts'
 import type { Position } from '../base/stamp.ts'
 import { Refusal } from '../plugins/plugin.ts'
 import type { Answer } from './request.ts'
@@ -133,7 +134,7 @@ export function apiNotFound(path: string, hosts: readonly string[]): Answer {
 
 /** A request that can't be served as it stands: the reason phrase of `status` is all that is told. */
 export function plainRefusal(status: number): Answer {
-  return { status, body: { message: STATUS_CODES[status] ?? 'Error' } }
+  return { status, body: { message: http.STATUS_CODES[status] ?? 'Error' } }
 }
 
 /**

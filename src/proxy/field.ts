@@ -1,6 +1,6 @@
 // One line of a head. It can stand there as it is, which is seen to when it is made: so a line that was read is passed on as
 // it is, and nothing has to be looked at again.
-import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { http } from '../base/http.ts'
 import { type FieldName, nameOf } from './field-names.ts'
 
 export class Field {
@@ -103,8 +103,8 @@ export function rawOf(fields: readonly Field[]): string[] {
 
 function requireValid({ text, isToken }: FieldName, value: string): void {
   if (isToken && !notInValue.test(value)) return
-  validateHeaderName(text)
-  validateHeaderValue(text, value)
+  http.validateHeaderName(text)
+  http.validateHeaderValue(text, value)
 }
 
 /** RFC 9110, 5.5. */

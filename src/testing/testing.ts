@@ -1,11 +1,12 @@
 // A bench to try a plugin on, in this process and within milliseconds: everything that a request meets on a node is
 // real, from socket to socket, and so is the Admin API. In the place of the datastore is memory.
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdmin } from '../admin/admin.ts'
 import { EventStreams } from '../admin/event-streams.ts'
 import { systemClock } from '../base/clock.ts'
+import { http } from '../base/http.ts'
 import type { Json, JsonObject, Row } from '../base/json.ts'
 import { systemRandom } from '../base/random.ts'
 import { Resources } from '../base/resources.ts'
@@ -104,7 +105,7 @@ export class Bench {
       writer: byEntity(writer),
     })
     const admin = { ...loneAdmin, store: this.#store, plugins: this.#plugins, logger, clock: this.clock }
-    this.#admin = createServer(createAdmin({ ...admin, streams: new EventStreams(admin) }).callback())
+    this.#admin = http.createServer(createAdmin({ ...admin, streams: new EventStreams(admin) }).callback())
   }
 
   /** Called by {startBench}. */

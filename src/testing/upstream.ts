@@ -1,6 +1,7 @@
 // A local upstream that answers with what it was asked, or as a test tells it to.
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { http } from '../base/http.ts'
 
 /** What the echo saw. */
 export interface Seen {

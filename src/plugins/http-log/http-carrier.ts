@@ -1,9 +1,10 @@
 // Records to an HTTP server, each as the body of one request, over connections that are kept and reused.
-import http, { type ClientRequest } from 'node:http'
+import type { Agent, ClientRequest } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { codeOf } from '../../base/errors.ts'
+import { http } from '../../base/http.ts'
 import type { ConnectionTimes } from '../receivers.ts'
 import { type Carrier, NotSent } from '../record-queue.ts'
 
@@ -20,7 +21,7 @@ export class HttpCarrier implements Carrier {
   readonly recordsAtOnce = 1
   readonly charsAtOnce = 0
   readonly #options: HttpCarrierOptions
-  readonly #agent: http.Agent
+  readonly #agent: Agent
   readonly #requests = new Set<ClientRequest>()
   #closed = false
 
@@ -83,7 +84,7 @@ export class HttpCarrier implements Carrier {
   }
 
   /** @param agent  false for a connection of its own */
-  #open(length: number, agent: http.Agent | false): ClientRequest {
+  #open(length: number, agent: Agent | false): ClientRequest {
     if (this.#closed) throw new NotSent(new Error('nothing is sent any more'))
     const { endpoint, method } = this.#options
     const host = endpoint.hostname.replace(/^\[|\]$/g, '')

@@ -1,6 +1,6 @@
 // What a gRPC client is told where the answer is none of gRPC: its libraries look for a status of their own in fields,
 // and take no other for one (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Responses").
-import { STATUS_CODES } from 'node:http'
+import { http } from '../../base/http.ts'
 import { kinds, kindsOf } from '../field-names.ts'
 
 /** The statuses of gRPC that stand for those of HTTP, as Kong and Google have them; for others it is `UNKNOWN`. */
@@ -39,7 +39,7 @@ export function grpcHead(status: number, raw: readonly string[], body: Uint8Arra
     if (!isAboutBody && !['content-type', 'content-encoding', ':status'].includes(name))
       head.push(name, raw[i + 1] as string)
   }
-  const message = messageOf(body) ?? STATUS_CODES[status] ?? ''
+  const message = messageOf(body) ?? http.STATUS_CODES[status] ?? ''
   return [...head, 'grpc-status', String(statuses[status] ?? unknown), 'grpc-message', escaped(message)]
 }
 

@@ -1,5 +1,5 @@
 // The head of an answer as text, for what node:http has no call for.
-import { STATUS_CODES } from 'node:http'
+import { http } from '../../base/http.ts'
 import { notInValue } from '../field.ts'
 import { kinds } from '../field-names.ts'
 import type { Headers } from '../headers.ts'
@@ -47,5 +47,5 @@ export function canHaveTrailers(method: string, status: number, { fields }: Head
 /** `reason`, if it can be a reason phrase, else the usual one. */
 export function phraseOf(status: number, reason: string | undefined): string {
   const isPhrase = reason !== undefined && reason !== '' && !notInValue.test(reason)
-  return isPhrase ? reason : (STATUS_CODES[status] ?? 'Unknown')
+  return isPhrase ? reason : (http.STATUS_CODES[status] ?? 'Unknown')
 }

@@ -2,13 +2,14 @@
 // may come. The fast one (fast-lane.ts) takes what is plain, and nothing else. Those over HTTP/2 have one of their own
 // (http2-lane.ts).
 import { once } from 'node:events'
-import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { type Address, formatAddress } from '../../base/address.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { codeOf, describeError } from '../../base/errors.ts'
+import { http } from '../../base/http.ts'
 import type { Logger } from '../../base/logger.ts'
 import { WriteBatch } from '../../base/write-batch.ts'
 import type { KeyPair } from '../../plugins/plugin.ts'

@@ -1,6 +1,7 @@
 // What is refused although node:http would take it, and what it refuses, in our words.
-import { type IncomingMessage, METHODS, type ServerOptions } from 'node:http'
+import type { IncomingMessage, ServerOptions } from 'node:http'
 import { codeOf } from '../../base/errors.ts'
+import { http } from '../../base/http.ts'
 import type { RefusalReason } from '../errors.ts'
 import { canBeField } from '../field.ts'
 import type { HeadBounds } from './limits.ts'
@@ -34,7 +35,7 @@ export function faultOfRequest(head: Head, bounds: HeadBounds): RefusalReason | 
 }
 
 /** TRACE shows whoever asks what the gateway tells the upstream; CONNECT makes a tunnel of any. */
-const methods = new Set(METHODS.filter((method) => method !== 'TRACE' && method !== 'CONNECT'))
+const methods = new Set(http.METHODS.filter((method) => method !== 'TRACE' && method !== 'CONNECT'))
 
 function faultOfTarget(
   { method, url }: Head,
