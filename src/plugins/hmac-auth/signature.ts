@@ -75,5 +75,8 @@ function reader(
     const values = headers.toObject()
     return (name) => values[name]
   }
-  return (name) => (headers.has(name) ? headers.all(name).join(', ') : undefined)
+  return (name) => {
+    const values = headers.all(name)
+    return values.length > 1 ? values.join(', ') : values[0]
+  }
 }
