@@ -13,7 +13,8 @@ import {
  * `waiting` are idle; `accepted` and `handled` were ever opened. `requests` were received, of which `fast` were read in
  * the fast lane, `http2` came over HTTP/2 and `routed` matched an API. `handshakesFailed` are connections for TLS that were closed before it was agreed on. Of connections to
  * upstreams, `upstreamOpen` are open, of which `upstreamInUse` carry a request; `upstreamOpened`
- * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one.
+ * ever came about, `upstreamNotOpened` did not; `upstreamReused` counts requests that found one open. Those
+ * that are opened ahead of requests are counted like all others.
  */
 const counterNames = [
   'active',

@@ -159,6 +159,11 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
 
   head(status: number, reason: string, headers: Headers): void {
     if (this.#waiting === 'nothing') return
+    if (status === requestTimeout && this.#isLateForSpare()) {
+      this.#connection?.destroy()
+      this.#pool.open(this)
+      return
+    }
     this.#wait('read')
     this.#receiver.head(status, reason, headers)
   }
@@ -263,20 +268,28 @@ export class HttpExchange implements Exchange, ConnectionUser, Customer, Pending
   /**
    * An idle connection may be closed by the upstream in the moment in which it is used again. If nothing came
    * back, nothing has to be sent twice but the head, and doing it twice does no harm (RFC 9110, 9.2.2), then a
-   * new connection gets the request, once.
+   * new connection gets the request, once. If one that was opened ahead is not open yet, nothing was sent at all.
    */
   #mayRepeat(error: Error | undefined): boolean {
-    const isClosed = error === undefined || codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE'
-    const { body, method } = this.#request
     const connection = this.#connection
-    return (
-      isClosed &&
-      this.#waiting === 'read' &&
-      connection?.isReused === true &&
-      connection.isUntouched &&
-      body === null &&
-      repeatable.has(method)
-    )
+    if (this.#waiting === 'connect') return connection?.isSpare === true
+    const isClosed = error === undefined || codeOf(error) === 'ECONNRESET' || codeOf(error) === 'EPIPE'
+    return isClosed && connection?.isReused === true && connection.isUntouched && this.#isHarmlessTwice
+  }
+
+  /**
+   * Some upstreams say 408 before they close a connection on which no request came in time. That is no answer to the
+   * one that crosses it (RFC 9110, 15.5.9: it may be repeated on a new connection).
+   */
+  #isLateForSpare(): boolean {
+    const connection = this.#connection
+    return connection?.isSpare === true && connection.isReused && this.#isHarmlessTwice
+  }
+
+  /** While nothing was sent but the head, and only if doing it twice is like doing it once. */
+  get #isHarmlessTwice(): boolean {
+    const { body, method } = this.#request
+    return this.#waiting === 'read' && body === null && repeatable.has(method)
   }
 
   #fail(reason: UpstreamFailureReason, message: string, cause?: Error): void {
@@ -312,5 +325,7 @@ function saidOf(reason: UpstreamFailureReason): string {
   if (reason !== 'exhausted') return 'the upstream failed'
   return 'no descriptor or port is left for a connection to it; raise `ulimit -n`, or lower proxy.connections_max'
 }
+
+const requestTimeout = 408
 
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])

@@ -6,7 +6,7 @@ import { Counters } from '../counters.ts'
 import { type ExchangeHost, HttpExchange } from './exchange.ts'
 import { Names } from './names.ts'
 import type { Exchange, Outbound, OutboundRequest, Receiver } from './outbound.ts'
-import { Pool } from './pool.ts'
+import { type Ahead, Pool } from './pool.ts'
 import { defaultTimeouts, sweepMs, type Timeouts } from './timeouts.ts'
 import { Trust } from './trust.ts'
 
@@ -34,6 +34,12 @@ export interface HttpOutboundOptions {
   readonly keptMax?: number
   /** How long. Longer saves handshakes, and meets more upstreams that have closed by then. Default 30,000. */
   readonly idleMs?: number
+  /**
+   * Connections to an upstream in use that are open ahead of the requests that need them: see pool.ts. More spare more
+   * requests the handshakes when concurrency grows; each upstream in use is kept as many more connections by each worker
+   * than its requests need, and sees as many more handshakes each `idleMs`. Default 0.
+   */
+  readonly spares?: number
 }
 
 export class HttpOutbound implements Outbound {
@@ -43,6 +49,7 @@ export class HttpOutbound implements Outbound {
   readonly #trust: Trust
   readonly #counters: Counters
   readonly #host: ExchangeHost
+  readonly #ahead: Ahead = { connecting: 0 }
   /** By what they connect to. */
   readonly #pools = new Map<string, Pool>()
   /** The same by what was asked for: there are few, and a name need not be made for each request. */
@@ -97,13 +104,17 @@ export class HttpOutbound implements Outbound {
   }
 
   #makePool(upstream: UpstreamUrl): Pool {
-    const { socketsMax = 4096, idleSocketsMax = 256, keptMax = 8192, idleMs = 30_000 } = this.#options
+    const { socketsMax = 4096, idleSocketsMax = 256, keptMax = 8192 } = this.#options
+    const { idleMs = 30_000, spares = 0 } = this.#options
     const counters = this.#counters
+    const ahead = this.#ahead
     return new Pool({
-      ...{ upstream, counters, socketsMax, idleSocketsMax, idleMs },
+      ...{ upstream, counters, socketsMax, idleSocketsMax, idleMs, spares, ahead },
       lookup: this.#names.lookup,
       trust: () => this.#trust.options,
       mayKeep: () => !this.#isStopped && counters.get('upstreamOpen') <= keptMax,
+      // Those that are on their way will be open.
+      mayOpenAhead: () => !this.#isStopped && counters.get('upstreamOpen') + ahead.connecting < keptMax,
       now: () => this.#now,
     })
   }

@@ -117,6 +117,11 @@ export class ResponseParser {
     }
   }
 
+  /** Nobody is told anything more. */
+  leave(): void {
+    this.#reader = undefined
+  }
+
   /** The connection ended. @returns whether that was the end of the answer, too; then `end` was called */
   finish(): boolean {
     if (this.#state !== 'until-close') return false

@@ -38,6 +38,8 @@ export interface ConnectionParts {
   readonly trust: () => ConnectionOptions
   /** Whether bytes can be piped on; else they are read into `readBuffer`. Those of TLS always can. */
   readonly asStream: boolean
+  /** Whether it is opened ahead of the request that will use it. */
+  readonly isSpare: boolean
 }
 
 /** How long one is silent before the system asks whether the other side is still there. In ms. */
@@ -56,16 +58,18 @@ export class UpstreamConnection {
   /** Whether what is read has to be copied to be kept. */
   readonly sharesBuffer: boolean
   #user: ConnectionUser | undefined
-  #uses = 0
   #isOpen = false
+  #isReused = false
+  #isSpare: boolean
   #isPaused = false
   #isDetached = false
   #error: Error | undefined
   /** Since when nobody uses it. */
   idleSince = 0
 
-  constructor({ owner, upstream, lookup, trust, asStream }: ConnectionParts) {
+  constructor({ owner, upstream, lookup, trust, asStream, isSpare }: ConnectionParts) {
     this.#owner = owner
+    this.#isSpare = isSpare
     this.sharesBuffer = !upstream.encrypted && !asStream
     const { host, port } = upstream
     const options = {
@@ -90,9 +94,14 @@ export class UpstreamConnection {
     return this.#isOpen
   }
 
-  /** Whether it has carried another request before. */
+  /** Whether it was open before the request that uses it came: it has carried another one, or was opened ahead. */
   get isReused(): boolean {
-    return this.#uses > 1
+    return this.#isReused
+  }
+
+  /** Whether it was opened ahead, and has not carried a request to its end yet. */
+  get isSpare(): boolean {
+    return this.#isSpare
   }
 
   /** Whether nothing came of an answer yet. */
@@ -108,7 +117,7 @@ export class UpstreamConnection {
   /** @param method  of the request that will be sent */
   begin(user: ConnectionUser, method: string): void {
     this.#user = user
-    this.#uses++
+    this.#isReused = this.#isOpen
     this.#parser.begin(method, user)
   }
 
@@ -152,11 +161,13 @@ export class UpstreamConnection {
       return
     }
     if (this.#isPaused) this.resume()
+    this.#isSpare = false
     this.#owner.freed(this)
   }
 
   destroy(): void {
     this.#user = undefined
+    this.#parser.leave()
     this.#owner.spent(this)
     this.#socket.destroy()
   }
@@ -190,8 +201,10 @@ export class UpstreamConnection {
 
   #opened(): void {
     this.#isOpen = true
+    const user = this.#user
+    // May hand it to somebody, who sees that it is open.
     this.#owner.opened(this)
-    this.#user?.connected()
+    user?.connected()
   }
 
   readonly #takeChunk = (chunk: Buffer): void => void this.#take(chunk.length, chunk)
