@@ -36,6 +36,8 @@ export interface Config {
     readonly readTimeoutMs: number
     readonly upstreamVerify: boolean
     readonly upstreamAuthorityPath: string | undefined
+    /** Connections to each upstream in use that are open ahead of requests. */
+    readonly upstreamSpares: number
     readonly minPositionWaitMs: number
     readonly handshakeTimeoutMs: number
     readonly fastLane: boolean
@@ -269,6 +271,7 @@ function configFrom(values: Settled, embedded: boolean): Omit<Config, 'derived'>
       readTimeoutMs: values['proxy.read_timeout'],
       upstreamVerify: values['proxy.upstream_verify'],
       upstreamAuthorityPath: values['proxy.upstream_certificate_authority'],
+      upstreamSpares: values['proxy.upstream_spares'],
       minPositionWaitMs: values['proxy.min_position_wait'],
       handshakeTimeoutMs: values['proxy.tls_handshake_timeout'],
       fastLane: values['proxy.fast_lane'],

@@ -185,6 +185,15 @@ export const settings = {
     reload: true,
     help: 'Certificates (PEM) of authorities that may have signed those of HTTPS upstreams, besides the usual ones. A reload reads the file again.',
   },
+  'proxy.upstream_spares': {
+    type: 'number',
+    default: 0,
+    minimum: 0,
+    maximum: 100,
+    whole: true,
+    reload: true,
+    help: 'Connections that a worker keeps idle for each HTTP/1.1 upstream in use, so that a request beside the running ones finds one that is open. They are opened when a request takes one that was open already, and closed after 30 seconds like all that nobody uses. More spare more requests the handshakes while concurrency grows; each is a connection more for the upstream, from each worker of each node, a handshake more every 30 seconds, and a thread or process where each connection has one.',
+  },
   'proxy.min_position_wait': {
     type: 'duration',
     default: '1s',

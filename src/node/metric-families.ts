@@ -147,17 +147,17 @@ export const familyGroups: readonly FamilyGroup[] = [
       gauges(
         ['state'],
         'upstream_connections',
-        'Open connections to upstreams: with a request (`in_use`), or kept for the next one (`idle`).',
+        'Open connections to upstreams: with a request (`in_use`), or kept or opened ahead for the next one (`idle`).',
         ({ proxy }) => by('state', upstreamConnectionsOf(proxy)),
       ),
       counter(
         'upstream_connections_opened_total',
-        'Connections to upstreams that came about, TLS included.',
+        'Connections to upstreams that came about, TLS included, also those that were opened ahead (`proxy.upstream_spares`).',
         ({ proxy }) => proxy.get('upstreamOpened'),
       ),
       counter(
         'upstream_connections_failed_total',
-        'Connections to upstreams that did not come about.',
+        'Connections to upstreams that did not come about, also those that were opened ahead.',
         ({ proxy }) => proxy.get('upstreamNotOpened'),
       ),
       counter(

@@ -507,7 +507,7 @@ class Node implements RunningNode {
   /** @throws {CertificateUnusable} */
   async #readProxySetup({ proxy, customPlugins }: Config): Promise<ProxySetup> {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, trustedIps } = proxy
-    const { heldBytesMax, upstreamVerify, upstreamAuthorityPath: path } = proxy
+    const { heldBytesMax, upstreamSpares, upstreamVerify, upstreamAuthorityPath: path } = proxy
     const setting = 'proxy.upstream_certificate_authority'
     return {
       pair: await this.#readPair('ssl', proxy),
@@ -516,7 +516,7 @@ class Node implements RunningNode {
         verify: upstreamVerify,
       },
       ...{ connectTimeoutMs, sendTimeoutMs, readTimeoutMs, minPositionWaitMs, heldBytesMax },
-      ...{ trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
+      ...{ upstreamSpares, trustedIps, customPlugins, pluginDir: pluginDirOf(this.#options.configPath) },
       pluginVersions: await pluginVersions(customPlugins, this.#options.configPath),
     }
   }

@@ -24,6 +24,8 @@ export interface ProxySetup {
   readonly readTimeoutMs: number
   /** Whom HTTPS upstreams must be vouched for by. */
   readonly upstreamTrust: TrustOptions
+  /** Connections to each upstream in use that are open ahead of requests. */
+  readonly upstreamSpares: number
   /** How long a request waits for a position that it asks for. */
   readonly minPositionWaitMs: number
   /** How much of a body is held for plugins. */

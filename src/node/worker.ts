@@ -144,6 +144,7 @@ class ProxyWorker {
         trust: this.#trustFor(setup),
         // Those that are kept take of what clients' next requests may need, at other upstreams.
         keptMax: Math.ceil(this.#setup.limits.connectionsMax / 2),
+        spares: setup.upstreamSpares,
       }),
       trustedIps,
       freshness: freshness && new Deadline(freshness, systemClock),

@@ -87,6 +87,7 @@ describe('a configuration', () => {
       expect(config.cluster.profile).to.equal('lan')
       expect(config.cluster.ttlOnFailureMs).to.equal(3_600_000)
       expect(config.proxy.connectTimeoutMs).to.equal(60_000)
+      expect(config.proxy.upstreamSpares).to.equal(0)
       expect(config.workers).to.be.at.least(1)
     })
 
@@ -143,6 +144,18 @@ trusted_ips: [10.0.0.0/33]
       const { config } = await load('memory_cache_size: 32\ncluster: {ttl_on_failure: 60}')
       expect(config.memoryCacheSizeMb).to.equal(32)
       expect(config.cluster.ttlOnFailureMs).to.equal(60_000)
+    })
+
+    it('may have 0 to 100 connections opened ahead for an upstream, and no half ones', async () => {
+      const spares = async (value: string) =>
+        (await load(`proxy: {upstream_spares: ${value}}`)).config.proxy.upstreamSpares
+      expect([await spares('0'), await spares('100')]).to.deep.equal([0, 100])
+      for (const value of ['-1', '101', '1.5']) {
+        const [fault] = await faults(`proxy: {upstream_spares: ${value}}`)
+        expect(fault)
+          .to.match(/^proxy.upstream_spares: must be /)
+          .and.contain(`(got ${value}, troop.yml:1)`)
+      }
     })
 
     it('names the nearest property for one that is unknown', async () => {
