@@ -31,7 +31,6 @@ export function windowsAt(nowMs: number): readonly number[] {
 
 /** When the window of `period` that contains `nowMs` is over, in milliseconds since 1970. */
 export function windowEndsAt(period: Period, nowMs: number): number {
-  const date = new Date(nowMs)
   switch (period) {
     case 'second':
       return after(nowMs, secondMs)
@@ -41,10 +40,12 @@ export function windowEndsAt(period: Period, nowMs: number): number {
       return after(nowMs, hourMs)
     case 'day':
       return after(nowMs, dayMs)
-    case 'month':
+    case 'month': {
+      const date = new Date(nowMs)
       return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1)
+    }
     case 'year':
-      return Date.UTC(date.getUTCFullYear() + 1, 0)
+      return Date.UTC(new Date(nowMs).getUTCFullYear() + 1, 0)
   }
 }
 

@@ -27,8 +27,9 @@ export function policyOf(config: JsonObject): keyof Counters {
 }
 
 export function identifierOf(request: PluginRequest, config: JsonObject): string {
+  const from = subjects.indexOf((config.limit_by ?? 'consumer') as Subject)
   const { consumer, credential, clientAddress } = request
-  const limitBy = (config.limit_by ?? 'consumer') as Subject
-  const ids = [consumer?.id, credential?.id, clientAddress].slice(subjects.indexOf(limitBy))
-  return String(ids.find((id) => typeof id === 'string'))
+  if (from <= 0 && typeof consumer?.id === 'string') return consumer.id
+  if (from <= 1 && typeof credential?.id === 'string') return credential.id
+  return clientAddress
 }
