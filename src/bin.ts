@@ -2,16 +2,30 @@
 // The command line's entry: finds the command and lets oclif run it. Runs as it is from a checkout and compiled
 // from the package.
 import { readFile } from 'node:fs/promises'
+import { constants, enableCompileCache } from 'node:module'
 import { dirname, extname, join } from 'node:path'
-import { Config, loadHelpClass, settings } from '@oclif/core'
-
-// Node runs the sources itself; nothing is to be looked for that could translate them.
-settings.enableAutoTranspile = false
+import type { Config } from '@oclif/core'
 
 const compiled = extname(import.meta.filename) === '.js'
 const root = compiled ? dirname(dirname(import.meta.dirname)) : dirname(import.meta.dirname)
 
+keepCompiled()
+const oclif = await import('@oclif/core')
+// Node runs the sources itself; nothing is to be looked for that could translate them.
+oclif.settings.enableAutoTranspile = false
+
 process.exitCode = await main(process.argv.slice(2))
+
+/**
+ * What V8 compiles is kept from one call to the next, which takes a third of its time less then. It lies with the program,
+ * where nobody can put anything who could not change that as well; where it can't be written, nothing is kept.
+ */
+function keepCompiled(): void {
+  const directory = join(root, 'node_modules', '.cache', 'compiled')
+  const { status } = enableCompileCache(directory)
+  // That is how threads and child processes learn of it.
+  if (status === constants.compileCacheStatus.ENABLED) process.env.NODE_COMPILE_CACHE = directory
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const config = await loadCommands()
@@ -43,7 +57,10 @@ async function loadCommands(): Promise<Config> {
     migrations: { description: "The datastore's schema: list, up, reset." },
     plugin: { description: 'Plugins of your own: create, test.' },
   }
-  return Config.load({ root, pjson: { ...pjson, oclif: { ...pjson.oclif, commands, topics, plugins: [] } } })
+  return oclif.Config.load({
+    root,
+    pjson: { ...pjson, oclif: { ...pjson.oclif, commands, topics, plugins: [] } },
+  })
 }
 
 /** Commands print their errors themselves and leave an exit code. */
@@ -65,7 +82,7 @@ function refuseTopic(config: Config, topic: string, why: string): number {
 }
 
 async function showHelp(config: Config, argv: string[]): Promise<number> {
-  const Help = await loadHelpClass(config)
+  const Help = await oclif.loadHelpClass(config)
   await new Help(config, config.pjson.oclif.helpOptions).showHelp(argv)
   return 0
 }
