@@ -14,7 +14,8 @@ export interface Pacing {
 export class Pace {
   #leftMs = Number.POSITIVE_INFINITY
   #bytes = 0
-  #at = 0
+  /** Undefined until the first look. */
+  #at: number | undefined
 
   /** It is not their turn, or was not: nothing is held against them. */
   restart(bytes: number, now: number): void {
@@ -24,7 +25,7 @@ export class Pace {
   }
 
   /**
-   * To be asked now and then, while it is their turn.
+   * To be asked now and then, while it is their turn; time is taken off from the first look on.
    * @param bytes  that ever moved
    */
   isTooSlow(bytes: number, now: number, { graceMs, bytesPerSecond }: Pacing): boolean {
@@ -32,7 +33,7 @@ export class Pace {
     // At no rate one byte buys all of the grace.
     const earnedMs = moved === 0 ? 0 : (moved / bytesPerSecond) * 1000
     const beforeMs = Math.min(this.#leftMs, graceMs)
-    this.#leftMs = Math.min(beforeMs - (now - this.#at) + earnedMs, graceMs)
+    this.#leftMs = Math.min(beforeMs - (now - (this.#at ?? now)) + earnedMs, graceMs)
     this.#bytes = bytes
     this.#at = now
     return this.#leftMs <= 0

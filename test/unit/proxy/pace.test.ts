@@ -21,6 +21,12 @@ describe('Pace', () => {
     expect(slowAt(() => 0, { ...pacing, bytesPerSecond: 0 })).equal(1000)
   })
 
+  it('time is taken off from the first look on, however late that is', () => {
+    const pace = new Pace()
+    const looks = [1e9, 1e9 + 999, 1e9 + 1000]
+    expect(looks.map((at) => pace.isTooSlow(0, at, pacing))).deep.equal([false, false, true])
+  })
+
   it('a trickle below the rate only puts it off, one at the rate goes on for ever', () => {
     expect(slowAt(() => 5)).equal(2000)
     expect(slowAt(() => 9)).equal(10_000)
