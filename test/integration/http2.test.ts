@@ -460,6 +460,15 @@ describe('HTTP/2 for clients', () => {
       expect(open()).deep.equal([0, 0, 0, 0])
     })
 
+    it('tells a client without a request at once which was the last, so that it can send again what is on its way', async () => {
+      await askHttp2(session)
+      const goodbyes: [code: number, last: number][] = []
+      session.on('goaway', (code, last) => goodbyes.push([code, last]))
+      await gateway.tlsInbound.drain()
+      await until(() => session.destroyed)
+      expect(goodbyes).deep.equal([[0, 1]])
+    })
+
     it('does not wait for a client that has no request and says nothing', async () => {
       const socket = await connectTls(gateway.tlsPort, { ALPNProtocols: ['h2'] })
       await until(() => count('active') === 2)

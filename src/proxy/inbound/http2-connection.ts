@@ -73,10 +73,15 @@ export class Http2Connection {
 
   /**
    * Takes no more requests, but for those that are on their way: first the client is told so, and when it has heard it,
-   * which of them was the last (RFC 9113, 6.8).
+   * which of them was the last (RFC 9113, 6.8). One that has none is told that at once: nghttp2 reads no more of a connection
+   * that has been told goodbye and has no request, so neither one that is on its way nor that the client has heard.
    */
   drain(): void {
     if (this.#session.closed || this.#session.destroyed) return
+    if (this.#replies.size === 0) {
+      this.#leave()
+      return
+    }
     this.#isLeaving = true
     this.#idleSince = this.#parts.clock.monotonic()
     this.#session.goaway(constants.NGHTTP2_NO_ERROR, lastStreamMax)
