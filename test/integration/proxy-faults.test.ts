@@ -5,10 +5,10 @@ import type { JsonObject, Row } from '../../src/base/json.ts'
 import { definePlugin, type Phases, type PluginAnswer } from '../../src/plugins/plugin.ts'
 import { Upstream } from '../../src/testing/upstream.ts'
 import { TestGateway } from '../support/gateway.ts'
-import { inEachLane } from '../support/lanes.ts'
-import { type Answered, ask } from '../support/raw-http.ts'
+import type { Answered, Asked } from '../support/raw-http.ts'
+import { inEachWay } from '../support/ways.ts'
 
-inEachLane('proxy: faults that cost one request', (lane) => {
+inEachWay('proxy: faults that cost one request', (way) => {
   let upstream: Upstream
   let gateway: TestGateway
   /** Of the plugin `odd`: a test sets the phases that it is about. */
@@ -26,7 +26,7 @@ inEachLane('proxy: faults that cost one request', (lane) => {
       },
     })
     upstream = await new Upstream().start()
-    gateway = await new TestGateway({ lane, plugins: [odd] }).start()
+    gateway = await new TestGateway({ lane: way.lane, plugins: [odd] }).start()
   })
 
   // Stops only when each request was told to be through.
@@ -41,7 +41,8 @@ inEachLane('proxy: faults that cost one request', (lane) => {
     return api
   }
 
-  const status = async (host = 'test') => (await ask(gateway.port, '/', { headers: ['Host', host] })).status
+  const ask = (target: string, asked?: Asked) => way.ask(gateway, target, asked)
+  const status = async (host = 'test') => (await ask('/', { headers: ['Host', host] })).status
   const statusOf = (record: JsonObject) => (record.response as Row).status
   const sentences = () => gateway.lines.map(({ sentence }) => sentence)
 
@@ -65,7 +66,7 @@ inEachLane('proxy: faults that cost one request', (lane) => {
         gateway.addApi({ request_host: 'other', upstream_url: upstream.url })
         expect(await status()).equal(500)
         expect(statusOf(await gateway.record())).equal(500)
-        expect((await ask(gateway.port, '/a', { headers: ['Host', 'none'] })).status).equal(500)
+        expect((await ask('/a', { headers: ['Host', 'none'] })).status).equal(500)
         expect(await status('other')).equal(200)
         const sentence = 'requests answered 500: the upstream_url of their API cannot be used'
         expect(gateway.lines).deep.equal([{ sentence, fields: { api: api.id, keptBack: 0 } }])
@@ -85,7 +86,7 @@ inEachLane('proxy: faults that cost one request', (lane) => {
   /** All that follows is asked for twice: what one request broke must not be missing for the next. */
   async function twice(plugged = addApi()): Promise<Answered[]> {
     gateway.addPlugin(plugged, 'odd')
-    return [await ask(gateway.port, '/'), await ask(gateway.port, '/')]
+    return [await ask('/'), await ask('/')]
   }
 
   describe('an answer of a plugin that is none', () => {
@@ -153,10 +154,10 @@ inEachLane('proxy: faults that cost one request', (lane) => {
     }
     expect((await twice()).map(({ status }) => status)).deep.equal([500, 500])
     phases.access = () => ({ status: 200 })
-    expect((await ask(gateway.port, '/')).status).equal(500)
+    expect((await ask('/')).status).equal(500)
     upstream.answer = (_request, response) => response.destroy()
     phases.access = () => undefined
-    expect((await ask(gateway.port, '/')).status).equal(500)
+    expect((await ask('/')).status).equal(500)
     const named = gateway.lines.filter(({ sentence }) => sentence === 'a request failed in the gateway')
     expect(new Set(named.map(({ fields }) => fields.plugin))).deep.equal(new Set(['odd']))
   })
@@ -175,9 +176,7 @@ inEachLane('proxy: faults that cost one request', (lane) => {
       phases.access = access
       expect((await twice()).map(({ status }) => status)).deep.equal([500, 500])
       expect(gateway.lines.at(-1)?.fields.plugin).equal('odd')
-      expect((await ask(gateway.port, '/', { headers: ['Host', String(other.request_host)] })).status).equal(
-        200,
-      )
+      expect((await ask('/', { headers: ['Host', String(other.request_host)] })).status).equal(200)
     }
   })
 
