@@ -96,9 +96,9 @@ function faultOfHost(value: string): RefusalReason | undefined {
   return isHost(value) ? undefined : 'host'
 }
 
-/** Whether a value of `Host` names one. */
+/** Whether a value of `Host`, which a parser has freed of the blanks around it, names one. */
 export function isHost(value: string): boolean {
-  return hostPattern.test(value.trim())
+  return hostPattern.test(value)
 }
 
 /** Codings other than chunks would be lost on the way, and the upstream would take the body for something else. */

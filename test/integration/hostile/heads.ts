@@ -67,6 +67,7 @@ export const hosts: HostileClass = {
     refused('a backslash', host('Host: test\\x')),
     refused('quotes', host('Host: "test"')),
     refused('8 bits', host('Host: t\xe9st')),
+    refused('a blank of 8 bits before it', host('Host: \xa0test')),
     refused('a tab within', host('Host: te\tst')),
     refused('a port that is none', host('Host: test:http')),
     refused('two ports', host('Host: test:80:81')),
