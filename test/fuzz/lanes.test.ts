@@ -1,5 +1,5 @@
 // The two lanes in which requests are read are one gateway: what the fast one takes the ordinary one takes as well, and
-// a client can't tell by which of them it was answered.
+// a client can't tell by which of them it was answered. Over HTTP/2 the same request is the same, too.
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { systemClock } from '../../src/base/clock.ts'
@@ -17,7 +17,8 @@ import { type Lane, lanes } from '../support/lanes.ts'
 import { connect } from '../support/raw-http.ts'
 import { compare } from './lanes/comparison.ts'
 import { readCorpus } from './lanes/corpus.ts'
-import { disagreementText } from './lanes/lanes.ts'
+import { compareHttp2 } from './lanes/http2-comparison.ts'
+import { disagreementText, http2DisagreementText } from './lanes/lanes.ts'
 import { runs } from './runs.ts'
 
 describe('the lanes', () => {
@@ -36,6 +37,16 @@ describe('the lanes', () => {
       const { disagreements } = await compare({ ...options, reader: new BlindReader(name) })
       expect(disagreements).not.deep.equal([])
     })
+
+  it('take the same as HTTP/2 does of what can be said there, and HTTP/2 takes nothing that they refuse or that it forbids', async function () {
+    this.timeout(600_000)
+    const seed = whole(systemRandom, 2 ** 32)
+    const cases = runs(4000).numRuns
+    const report = await compareHttp2({ cases, random: seededRandom(seed), corpus: readCorpus() })
+    expect(report.disagreements.map(http2DisagreementText), `seed ${seed}`).deep.equal([])
+    expect(report.compared).greaterThan(report.cases / 10)
+    expect(report.refused).greaterThan(report.cases / 10)
+  })
 
   it('answer alike, byte for byte, whatever is asked and however it comes', async function () {
     this.timeout(600_000)

@@ -1,5 +1,5 @@
 // HTTP/2 as frames, for what a well-behaved client can't say (RFC 9113, 4 and 6; fields by RFC 7541, none compressed).
-import type { TLSSocket } from 'node:tls'
+import type { Duplex } from 'node:stream'
 import { connectTls } from './raw-http.ts'
 
 export interface Frame {
@@ -74,12 +74,12 @@ function text(value: string): Buffer {
 /** A client that says what it is told to. */
 export class FrameClient {
   readonly frames: Frame[] = []
-  readonly #socket: TLSSocket
+  readonly #socket: Duplex
   #rest = Buffer.alloc(0)
   #isClosed = false
   #waiting: (() => void)[] = []
 
-  private constructor(socket: TLSSocket) {
+  private constructor(socket: Duplex) {
     this.#socket = socket
     socket.on('error', () => {})
     socket.on('data', (chunk) => this.#take(chunk))
@@ -91,7 +91,11 @@ export class FrameClient {
 
   /** Past the preface and both sides' settings. */
   static async connect(port: number): Promise<FrameClient> {
-    const socket = await connectTls(port, { ALPNProtocols: ['h2'] })
+    return FrameClient.over(await connectTls(port, { ALPNProtocols: ['h2'] }))
+  }
+
+  /** The same on a connection that there is. */
+  static async over(socket: Duplex): Promise<FrameClient> {
     const client = new FrameClient(socket)
     client.send(preface)
     await client.until(({ type }) => type === types.settings)

@@ -1,4 +1,5 @@
-// The two ways in which requests are read. What is claimed of one must hold in the other.
+// The two ways in which requests over HTTP/1.1 are read. What is claimed of one must hold in the other; see ways.ts for what
+// must hold over HTTP/2, too.
 
 export const lanes = ['fast', 'ordinary'] as const
 export type Lane = (typeof lanes)[number]

@@ -224,7 +224,7 @@ const values = [
     'a/b',
     'a, b',
   ],
-  ...['a\tb', 'a\xe9', 'a\x7f', 'a\0', 'a\x01', 'x'.repeat(300)],
+  ...['a=1; b=2', 'a\tb', 'a\xe9', 'a\x7f', 'a\0', 'a\x01', 'x'.repeat(300)],
 ]
 const oddLines = [
   ' folded',

@@ -3,6 +3,7 @@
 import http, { type IncomingMessage, type Server } from 'node:http'
 import { Duplex } from 'node:stream'
 import { codeOf } from '../../../src/base/errors.ts'
+import { hasBody } from '../../../src/proxy/inbound/http-reply.ts'
 import { defaultLimits } from '../../../src/proxy/inbound/limits.ts'
 import { strictOptions } from '../../../src/proxy/inbound/strictness.ts'
 
@@ -15,6 +16,8 @@ export interface OrdinaryRequest {
   readonly rawHeaders: readonly string[]
   /** Whether the connection could carry another. */
   readonly keepsAlive: boolean
+  /** Whether there is one to be read. */
+  readonly hasBody: boolean
   /** As far as it has come. */
   readonly body: Buffer
   /** Whether all of it has. */
@@ -85,6 +88,7 @@ function requestOf({ event, message, keepsAlive }: Memory['messages'][number]): 
     httpVersion: message.httpVersion,
     rawHeaders: message.rawHeaders,
     keepsAlive,
+    hasBody: hasBody(message),
     body: (message.read() as Buffer | null) ?? Buffer.alloc(0),
     isWhole: message.complete,
   }
