@@ -48,7 +48,8 @@ async function soak(durationMs: number): Promise<boolean> {
     const { host, port, user, password, database } = group.database
     // A machine that is busy with all this takes its time to connect.
     const postgres = { host, port, user, password, database, connect_timeout: '10s' }
-    for (let n = 0; n < 3; n++) nodes.push(await group.start({ log: { keep_events: keepEvents }, postgres }))
+    for (let n = 0; n < 3; n++)
+      nodes.push(await group.start({ workers: 2, log: { keep_events: keepEvents }, postgres }))
     const [first, second, third] = nodes as [NodeProcess, NodeProcess, NodeProcess]
     await first.ask('POST', '/apis', {
       name: 'steady',

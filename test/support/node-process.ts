@@ -52,7 +52,10 @@ export class NodeProcess {
     this.#settings = settings
   }
 
-  /** Starts a node on `datastore`; resolves once it serves. */
+  /**
+   * Starts a node on `datastore`; resolves once it serves. It has one worker: a second one costs half of what the node
+   * costs to start, so those that are about threads say `workers: 2`.
+   */
   static async start(datastore: DatastoreAddress, settings: JsonObject = {}): Promise<NodeProcess> {
     const node = await NodeProcess.prepare(datastore, settings)
     try {
@@ -70,7 +73,7 @@ export class NodeProcess {
     const { host, port, user, password, database } = datastore
     const node = new NodeProcess(dir, {
       working_dir: join(dir, 'work'),
-      workers: 2,
+      workers: 1,
       proxy_listen: anyPort,
       proxy_listen_ssl: anyPort,
       admin_api_listen: anyPort,

@@ -16,8 +16,8 @@ describe('a group that is given or taken at one node', function () {
 
   before(async () => {
     group = await NodeGroup.make()
-    one = await group.start()
-    two = await group.start()
+    one = await group.start({ workers: 2 })
+    two = await group.start({ workers: 2 })
     await until(async () => (await one.ask('GET', '/cluster?status=alive')).body.total === 2)
     for (const username of ['bob', 'alice']) {
       await written('POST', '/consumers', { username })

@@ -42,7 +42,7 @@ describe('a body of 2 GB through a node', function () {
     })
     upstream.listen(0, '127.0.0.1')
     await once(upstream, 'listening')
-    node = await NodeProcess.start(database, { workers: 1 })
+    node = await NodeProcess.start(database)
     const { port } = upstream.address() as AddressInfo
     await node.ask('POST', '/apis', {
       name: 'a',

@@ -13,7 +13,7 @@ describe('a change', () => {
   before(async () => {
     database = await testDatabase()
     upstream = await new Upstream().start()
-    node = await NodeProcess.start(database)
+    node = await NodeProcess.start(database, { workers: 2 })
   })
 
   after(async () => {

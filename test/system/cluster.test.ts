@@ -38,7 +38,7 @@ describe('a cluster', function () {
   })
   afterEach(() => group.remove())
 
-  const start = (settings: JsonObject = {}) => group.start({ workers: 1, ...settings })
+  const start = (settings: JsonObject = {}) => group.start(settings)
   const startAll = (count: number, settings: JsonObject = {}) =>
     Promise.all(Array.from({ length: count }, () => start(settings)))
 

@@ -49,7 +49,7 @@ describe('a credential, on three nodes under traffic', function () {
 
   before(async () => {
     group = await NodeGroup.make()
-    for (let i = 0; i < 3; i++) await group.start({ cluster: { ack_timeout: '5s' } })
+    for (let i = 0; i < 3; i++) await group.start({ workers: 2, cluster: { ack_timeout: '5s' } })
     nodes = group.nodes
     await until(async () => (await nodes[0]?.ask('GET', '/cluster?status=alive'))?.body.total === 3)
     // One after the other: on a busy machine some of dozens at once would not get a connection in time.

@@ -24,7 +24,7 @@ describe('a custom plugin in a folder of its own', function () {
     await write('greeting.ts', greeting())
     await write('words/word.ts', word('hello'))
     await write('words/spare.cjs', "module.exports = 'spare'")
-    node = await NodeProcess.start(database, { custom_plugins: [join(folder, 'greeting.ts')] })
+    node = await NodeProcess.start(database, { workers: 2, custom_plugins: [join(folder, 'greeting.ts')] })
     await node.ask('POST', '/apis', { name: 'a', request_path: '/a', upstream_url: upstream.url })
     await node.ask('POST', '/apis/a/plugins', { name: 'greeting', config: { mark: '!' } })
   })

@@ -21,8 +21,8 @@ describe('a change comes to a node', function () {
 
   /** Two nodes; the second has `settings` over the first one's. */
   const pair = async (settings: JsonObject, second: JsonObject = {}) => {
-    const one = await group.start({ workers: 1, cluster: settings })
-    const two = await group.start({ workers: 1, cluster: { ...settings, ...second } })
+    const one = await group.start({ cluster: settings })
+    const two = await group.start({ cluster: { ...settings, ...second } })
     return [one, two] as const
   }
   const addApi = (node: NodeProcess, name: string) =>
@@ -62,8 +62,8 @@ describe('a change comes to a node', function () {
     const { database } = group
     const wire = await TcpProxy.to(database.host, database.port)
     try {
-      const one = await group.start({ workers: 1 })
-      const cut = await NodeProcess.start({ ...database, port: wire.port }, { workers: 1 })
+      const one = await group.start()
+      const cut = await NodeProcess.start({ ...database, port: wire.port })
       group.nodes.push(cut)
       await until(async () => (await one.ask('GET', '/cluster?status=alive')).body.total === 2)
       await addApi(one, 'before')

@@ -13,7 +13,7 @@ describe('a stream of events', function () {
 
   before(async () => {
     group = await NodeGroup.make()
-    ;[one, two] = await Promise.all([group.start({ workers: 1 }), group.start({ workers: 1 })])
+    ;[one, two] = await Promise.all([group.start(), group.start()])
   })
   after(() => group.remove())
 

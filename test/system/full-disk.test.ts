@@ -60,7 +60,7 @@ describe('a full disk', function () {
 
   it('under the working directory: no start, with path and remedy; a node that runs goes on, reloads and stops', async () => {
     const [dir = ''] = mounted
-    node = await NodeProcess.prepare(database, { workers: 1, working_dir: dir })
+    node = await NodeProcess.prepare(database, { working_dir: dir })
     await fill(dir)
     const refused = await node.launch().catch(({ message }) => message)
     expect(refused).to.match(new RegExp(`ended with 1:[\\s\\S]*working directory ${dir} has no room left`))
@@ -88,7 +88,7 @@ describe('a full disk', function () {
     await database.query(`create tablespace ${tablespace} location '${dir}'`)
     for (const table of ['apis', 'events'])
       await database.query(`alter table ${table} set tablespace ${tablespace}`)
-    node = await NodeProcess.start(database, { workers: 1 })
+    node = await NodeProcess.start(database)
     const running = node
     const write = (i: number) =>
       running.ask('POST', '/apis', {

@@ -45,6 +45,7 @@ describe('a node that a plugin holds up or breaks', () => {
   before(async () => {
     group = await NodeGroup.make()
     node = await NodeProcess.prepare(group.database, {
+      workers: 2,
       worker_timeout: '1s',
       custom_plugins: ['./holding.mjs'],
     })
@@ -172,7 +173,7 @@ describe('a node that a plugin holds up or breaks', () => {
   })
 
   it('leaves the cluster and ends with a code of its own after an error that nobody handles', async () => {
-    const other = await group.start({ custom_plugins: [join(node.dir, 'holding.mjs')], workers: 1 })
+    const other = await group.start({ custom_plugins: [join(node.dir, 'holding.mjs')] })
     other.signal('SIGUSR2')
     expect(await other.ended()).to.equal(70)
     expect(other.output).to.match(/"message":"as asked".*an error that nobody handles ends the node/)

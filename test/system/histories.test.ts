@@ -30,7 +30,6 @@ describe('a cluster and its datastore', function () {
     const { host, port, user, password, database: name } = database
     const address = { host, port, user, password, database: name }
     const node = await NodeProcess.start(database, {
-      workers: 1,
       postgres: { ...address, connect_timeout: '1s', query_timeout: '2s', ...postgres },
     })
     nodes.push(node)

@@ -20,7 +20,7 @@ describe('nodes that join', function () {
   })
   afterEach(() => group.remove())
 
-  const start = (settings: JsonObject = {}) => group.start({ workers: 1, ...settings })
+  const start = (settings: JsonObject = {}) => group.start(settings)
 
   it('form one cluster when five start at once, listed on all within two seconds', async () => {
     for (let round = 0; round < rounds; round++) {
@@ -66,7 +66,7 @@ describe('nodes that join', function () {
 
   it('on a copy of a working directory are told so, and the node that has it goes on', async () => {
     const one = await start()
-    const copy = await NodeProcess.prepare(group.database, { workers: 1 })
+    const copy = await NodeProcess.prepare(group.database)
     group.nodes.push(copy)
     await cp(join(one.dir, 'work', 'node-name'), join(copy.dir, 'work', 'node-name'), { recursive: true })
     const error = await copy.launch().catch((thrown: Error) => thrown)
@@ -81,7 +81,7 @@ describe('nodes that join', function () {
 
   it('on a copy whose first owner does not answer take the name, and that one takes another', async () => {
     const one = await start()
-    const copy = await NodeProcess.prepare(group.database, { workers: 1 })
+    const copy = await NodeProcess.prepare(group.database)
     group.nodes.push(copy)
     await cp(join(one.dir, 'work', 'node-name'), join(copy.dir, 'work', 'node-name'), { recursive: true })
     one.signal('SIGSTOP')

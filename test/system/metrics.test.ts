@@ -40,7 +40,7 @@ describe('GET /metrics', function () {
     until(async () => (await node.ask('GET', '/cluster?status=alive')).body.total === count)
 
   it('is text of one version of the format, with every family, to GET and HEAD', async () => {
-    const node = await group.start({ workers: 1 })
+    const node = await group.start()
     const answer = await node.ask('GET', '/metrics')
     expect(answer.status).to.equal(200)
     expect(answer.headers.get('content-type')).to.equal('text/plain; version=0.0.4; charset=utf-8')
@@ -83,7 +83,7 @@ describe('GET /metrics', function () {
   })
 
   it('tells a miss from a hit on both levels, and a purge', async () => {
-    const node = await group.start({ workers: 1 })
+    const node = await group.start()
     await addApi(node, 'a')
     await node.ask('POST', '/apis/a/plugins', { name: 'key-auth' })
     await node.ask('POST', '/consumers', { username: 'bob' })
@@ -117,7 +117,7 @@ describe('GET /metrics', function () {
   })
 
   it('counts strangers that are refused', async () => {
-    const node = await group.start({ workers: 1 })
+    const node = await group.start()
     const port = Number(/cluster_listen\.+[\d.]+:(\d+)$/m.exec(node.output)?.[1])
     const refused = async () =>
       (await scrape(node))
@@ -129,8 +129,8 @@ describe('GET /metrics', function () {
   })
 
   it('tells of a change where it was made and where it came to, and of a node that missed one', async () => {
-    const one = await group.start({ workers: 1 })
-    const two = await group.start({ workers: 1 })
+    const one = await group.start()
+    const two = await group.start()
     await Promise.all([alive(one, 2), alive(two, 2)])
     const position = async (node: NodeProcess) => (await scrape(node)).value('troop_log_applied_position')
     await until(async () => (await position(one)) === (await position(two)))
@@ -164,7 +164,7 @@ describe('GET /metrics', function () {
     const { database } = group
     const wire = await TcpProxy.to(database.host, database.port)
     try {
-      const node = await NodeProcess.start({ ...database, port: wire.port }, { workers: 1 })
+      const node = await NodeProcess.start({ ...database, port: wire.port })
       group.nodes.push(node)
       const reachable = async () => (await scrape(node)).value('troop_datastore_reachable')
       expect(await reachable()).to.equal(1)

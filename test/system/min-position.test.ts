@@ -26,8 +26,8 @@ describe('a position that a request asks for', function () {
     wire.onRequest = (data) => {
       if (data.includes('window log as')) pulls++
     }
-    one = await group.start()
-    two = await group.start({ postgres: { host, port: wire.port, user, password, database } })
+    one = await group.start({ workers: 2 })
+    two = await group.start({ workers: 2, postgres: { host, port: wire.port, user, password, database } })
     await until(async () => (await one.ask('GET', '/cluster')).body.total === 2)
   })
   after(async () => {

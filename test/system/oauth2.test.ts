@@ -23,7 +23,7 @@ describe('oauth2 on three nodes', function () {
 
   before(async () => {
     group = await NodeGroup.make()
-    for (let i = 0; i < 3; i++) await group.start({ cluster: { ack_timeout: '5s' } })
+    for (let i = 0; i < 3; i++) await group.start({ workers: 2, cluster: { ack_timeout: '5s' } })
     nodes = group.nodes
     ;[one, two, three] = group.nodes as [NodeProcess, NodeProcess, NodeProcess]
     await until(async () => (await one.ask('GET', '/cluster?status=alive')).body.total === 3)
@@ -295,7 +295,7 @@ describe('oauth2 without its datastore', function () {
   before(async () => {
     server = await testServer()
     group = await NodeGroup.make(await server.database())
-    await group.start()
+    await group.start({ workers: 2 })
   })
   after(async () => {
     await group?.remove()

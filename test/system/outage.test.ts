@@ -21,7 +21,7 @@ describe('an outage of the datastore', function () {
     server = await testServer()
     database = await server.database()
     upstream = await new Upstream().start()
-    node = await NodeProcess.start(database)
+    node = await NodeProcess.start(database, { workers: 2 })
     for (const name of ['open', 'guarded', 'unseen']) {
       await node.ask('POST', '/apis', { name, request_path: `/${name}`, upstream_url: upstream.url })
     }

@@ -85,7 +85,7 @@ describe('rate-limiting on real nodes', function () {
 
   it('the policy cluster, which is the default, holds one limit over all nodes together', async () => {
     const [first] = group.nodes as [NodeProcess]
-    const second = await group.start()
+    const second = await group.start({ workers: 2 })
     await limitedApi(first, 'shared', group.upstream.url, { day: 50 })
     await limitedApi(first, 'turns', group.upstream.url, { day: 6, month: 8 })
     const answers = await Promise.all(
@@ -141,7 +141,7 @@ describe('rate-limiting in an outage of the datastore', function () {
     server = await testServer()
     database = await server.database()
     upstream = await new Upstream().start()
-    node = await NodeProcess.start(database)
+    node = await NodeProcess.start(database, { workers: 2 })
     await limitedApi(node, 'strict', upstream.url, { day: 100 })
     await limitedApi(node, 'lenient', upstream.url, { day: 100, continue_on_error: true })
     await limitedApi(node, 'local', upstream.url, { day: 60, policy: 'local' })

@@ -19,7 +19,6 @@ describe('a node that must not be too old', function () {
   let cut: NodeProcess
 
   const settings = {
-    workers: 1,
     cluster: { max_staleness: `${maxStalenessMs}ms`, on_stale: 'refuse', heartbeat_interval: '500ms' },
   }
   const start = async (autoJoin: boolean) => {

@@ -35,7 +35,7 @@ describe('a node', () => {
   beforeEach(async () => {
     database = await testDatabase()
     upstream = await new Upstream().start()
-    node = await NodeProcess.start(database)
+    node = await NodeProcess.start(database, { workers: 2 })
     await mkdir(join(node.dir, 'plugins'))
     for (const mark of ['fragile', 'other'])
       await writeFile(join(node.dir, 'plugins', `${mark}.mjs`), fragile(mark))

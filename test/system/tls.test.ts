@@ -23,7 +23,7 @@ describe('the TLS listener of a node', () => {
   beforeEach(async () => {
     database = await testDatabase()
     upstream = await new Upstream().start()
-    node = await NodeProcess.prepare(database)
+    node = await NodeProcess.prepare(database, { workers: 2 })
   })
 
   afterEach(async () => {

@@ -18,7 +18,7 @@ describe('a WebSocket through a node', () => {
     database = await testDatabase()
     upstream = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     upstream.on('connection', (socket) => socket.on('message', (data) => socket.send(`told ${data}`)))
-    node = await NodeProcess.start(database)
+    node = await NodeProcess.start(database, { workers: 2 })
     const { port } = upstream.address() as AddressInfo
     await node.ask('POST', '/apis', {
       name: 'ws',
