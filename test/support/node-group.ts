@@ -27,6 +27,11 @@ export class NodeGroup {
     return node
   }
 
+  /** Sees to it that all nodes run, whatever was done to them. */
+  async revive(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.revive()))
+  }
+
   /** From now on nobody is notified of a change. */
   async silence(): Promise<void> {
     await this.database.query(

@@ -34,6 +34,7 @@ export interface Launch {
 }
 
 const anyPort = '127.0.0.1:0'
+const endings: ReadonlySet<NodeJS.Signals> = new Set(['SIGTERM', 'SIGQUIT', 'SIGKILL'])
 
 export class NodeProcess {
   readonly dir: string
@@ -43,6 +44,8 @@ export class NodeProcess {
   readonly #settings: JsonObject
   #child: ChildProcess | undefined
   #output = ''
+  /** Whether it was told to end, since it was launched. */
+  #isEnding = false
   /** By the name of the setting, as the node reports them. */
   #listeners: Record<string, string> = {}
 
@@ -133,6 +136,7 @@ export class NodeProcess {
     const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#output = ''
+    this.#isEnding = false
     const started = new Promise<void>((resolve, reject) => {
       const hear = (chunk: string) => {
         this.#output += chunk
@@ -146,6 +150,16 @@ export class NodeProcess {
     for (const [, setting, address] of this.#output.matchAll(/(\w+?)\.*((?:\d+\.){3}\d+:\d+)$/gm)) {
       this.#listeners[setting as string] = address as string
     }
+  }
+
+  /**
+   * Sees to it that it runs, whatever was done to it: one that was stopped goes on, and one that has ended, or has not
+   * ended yet though it was told to, is launched anew. For tests that share a node, and do not all leave it running.
+   */
+  async revive(): Promise<void> {
+    if (this.#runs && !this.#isEnding) return this.signal('SIGCONT')
+    await this.#kill()
+    await this.launch()
   }
 
   /** A request to the Admin API; an object is sent as JSON. */
@@ -173,22 +187,31 @@ export class NodeProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
+    if (endings.has(signal)) this.#isEnding = true
     this.#child?.kill(signal)
   }
 
   /** Resolves with its exit code once it has ended. */
   async ended(): Promise<number | null> {
     const child = this.#child as ChildProcess
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    if (this.#runs) await once(child, 'exit')
     return child.exitCode
   }
 
   /** Ends it, if it runs, and removes its directory. */
   async remove(): Promise<void> {
+    await this.#kill()
+    await rm(this.dir, { recursive: true, force: true })
+  }
+
+  async #kill(): Promise<void> {
     this.signal('SIGCONT')
     this.signal('SIGKILL')
-    await this.ended()
-    await rm(this.dir, { recursive: true, force: true })
+    if (this.#runs) await this.ended()
+  }
+
+  get #runs(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 }
 

@@ -1,18 +1,48 @@
-// Nodes that come in numbers, in the middle of changes, or on a copy of another's directory.
+// Nodes that start in numbers, and those that join: in the middle of changes, or on a copy of another’s directory.
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { systemClock } from '../../src/base/clock.ts'
-import type { JsonObject } from '../../src/base/json.ts'
 import { until } from '../support/log.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import { NodeProcess } from '../support/node-process.ts'
 
-/** More of them in a soak: ROUNDS=20 npx mocha test/system/joins.test.ts */
-const rounds = Number(process.env.ROUNDS ?? 2)
+describe('nodes that start', function () {
+  this.timeout(60_000)
+  let group: NodeGroup
+  let servingAt: number
+
+  before(async () => {
+    group = await NodeGroup.make()
+    await Promise.all([1, 2, 3, 4, 5].map(() => group.start()))
+    servingAt = systemClock.monotonic()
+  })
+  after(() => group?.remove())
+
+  const allList = async (count: number) => {
+    for (const node of group.nodes) {
+      await until(async () => (await node.ask('GET', '/cluster?status=alive')).body.total === count)
+    }
+  }
+
+  it('form one cluster when five start at once, listed on all within two seconds', async () => {
+    await allList(5)
+    expect(systemClock.monotonic() - servingAt).to.be.below(2000)
+  })
+
+  it('form a cluster by themselves, however they start, and all are listed on all [contract 72, 76-77]', async () => {
+    await allList(5)
+    const [one] = group.nodes as [NodeProcess]
+    const { body } = await one.ask('GET', '/cluster?status=active')
+    expect(body.total).to.equal(5)
+    for (const member of body.data) expect(member).to.have.all.keys('name', 'address', 'status')
+    await group.start()
+    await allList(6)
+  })
+})
 
 describe('nodes that join', function () {
-  this.timeout(60_000 * Math.max(2, rounds))
+  this.timeout(120_000)
   let group: NodeGroup
 
   beforeEach(async () => {
@@ -20,24 +50,8 @@ describe('nodes that join', function () {
   })
   afterEach(() => group.remove())
 
-  const start = (settings: JsonObject = {}) => group.start(settings)
-
-  it('form one cluster when five start at once, listed on all within two seconds', async () => {
-    for (let round = 0; round < rounds; round++) {
-      const nodes = await Promise.all(Array.from({ length: 5 }, () => start()))
-      const servingAt = systemClock.monotonic()
-      for (const node of nodes) {
-        await until(async () => (await node.ask('GET', '/cluster?status=alive')).body.total === 5)
-      }
-      expect(systemClock.monotonic() - servingAt, `round ${round + 1}`).to.be.below(2000)
-      await Promise.all(nodes.map((node) => node.remove()))
-      group.nodes.length = 0
-      await group.database.query('delete from nodes')
-    }
-  })
-
   it('in the middle of 200 writes never serve an older state than a completed one', async () => {
-    const one = await start()
+    const one = await group.start()
     const version = (i: number) => `${group.upstream.url}/v${i}/`
     await one.ask('POST', '/apis', { name: 'a', request_path: '/a', upstream_url: version(0) })
     let completed = 0
@@ -52,7 +66,7 @@ describe('nodes that join', function () {
     }
     const writing = write()
     await until(() => completed > 20)
-    const two = await start()
+    const two = await group.start()
     let reads = 0
     while (isWriting || reads < 20) {
       const least = completed
@@ -65,7 +79,7 @@ describe('nodes that join', function () {
   })
 
   it('on a copy of a working directory are told so, and the node that has it goes on', async () => {
-    const one = await start()
+    const one = await group.start()
     const copy = await NodeProcess.prepare(group.database)
     group.nodes.push(copy)
     await cp(join(one.dir, 'work', 'node-name'), join(copy.dir, 'work', 'node-name'), { recursive: true })
@@ -80,7 +94,7 @@ describe('nodes that join', function () {
   })
 
   it('on a copy whose first owner does not answer take the name, and that one takes another', async () => {
-    const one = await start()
+    const one = await group.start()
     const copy = await NodeProcess.prepare(group.database)
     group.nodes.push(copy)
     await cp(join(one.dir, 'work', 'node-name'), join(copy.dir, 'work', 'node-name'), { recursive: true })
