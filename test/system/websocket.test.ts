@@ -14,25 +14,42 @@ describe('a WebSocket through a node', () => {
   let upstream: WebSocketServer
   let node: NodeProcess
 
-  beforeEach(async () => {
+  before(async () => {
     database = await testDatabase()
     upstream = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     upstream.on('connection', (socket) => socket.on('message', (data) => socket.send(`told ${data}`)))
     node = await NodeProcess.start(database, { workers: 2 })
+  })
+  after(async () => {
+    await node?.remove()
+    upstream?.close()
+    await database?.drop()
+  })
+
+  /** Some tests end the node, and some change or remove the API. */
+  beforeEach(async () => {
+    await node.revive()
+    await node.ask('DELETE', '/apis/ws')
     const { port } = upstream.address() as AddressInfo
-    await node.ask('POST', '/apis', {
+    const made = await node.ask('POST', '/apis', {
       name: 'ws',
       request_path: '/ws',
       upstream_url: `http://127.0.0.1:${port}`,
     })
+    expect(made.status).to.equal(201)
+  })
+  afterEach(() => {
+    for (const socket of upstream.clients) socket.terminate()
   })
 
-  afterEach(async () => {
-    await node.remove()
-    upstream.close()
-    for (const socket of upstream.clients) socket.terminate()
-    await database.drop()
-  })
+  let timeoutS = 50
+  /** The node takes a changed setting while it runs. */
+  async function reload(): Promise<void> {
+    const { length } = node.output
+    await node.configure({ proxy: { read_timeout: `${++timeoutS}s` } })
+    node.signal('SIGHUP')
+    await node.logged(/"applied":\["proxy\.read_timeout"\].*"msg":"reloaded"/, length)
+  }
 
   /** One by HTTP and one by TLS. */
   async function open(): Promise<WebSocket[]> {
@@ -55,9 +72,7 @@ describe('a WebSocket through a node', () => {
     const sockets = await open()
     await node.ask('POST', '/apis/ws/plugins', { name: 'key-auth' })
     await expectEcho(sockets, 'after a plugin')
-    await node.configure({ proxy: { read_timeout: '50s' } })
-    node.signal('SIGHUP')
-    await node.logged(/"msg":"reloaded"/)
+    await reload()
     await expectEcho(sockets, 'after a reload')
     await node.ask('DELETE', '/apis/ws')
     await expectEcho(sockets, 'after its API')
@@ -92,9 +107,7 @@ describe('a WebSocket through a node', () => {
     await node.ask('POST', '/apis/ws/plugins', { name: 'key-auth' })
     await node.ask('DELETE', '/apis/other')
     await expectEchoes('after changes')
-    await node.configure({ proxy: { read_timeout: '50s' } })
-    node.signal('SIGHUP')
-    await node.logged(/"msg":"reloaded"/)
+    await reload()
     await expectEchoes('after a reload')
     expect(dropped).to.equal(0)
     for (const socket of sockets) socket.terminate()
