@@ -1,6 +1,7 @@
 // Reading one's own write elsewhere: real nodes on one datastore, written through one and read through another.
 import { expect } from 'chai'
 import { systemClock } from '../../src/base/clock.ts'
+import type { JsonObject } from '../../src/base/json.ts'
 import { until } from '../support/log.ts'
 import { NodeGroup } from '../support/node-group.ts'
 import type { NodeProcess } from '../support/node-process.ts'
@@ -29,6 +30,8 @@ describe('a position that a request asks for', function () {
     one = await group.start({ workers: 2 })
     two = await group.start({ workers: 2, postgres: { host, port: wire.port, user, password, database } })
     await until(async () => (await one.ask('GET', '/cluster')).body.total === 2)
+    const { url } = group.upstream
+    await write('POST', '/apis', { name: 'sql', request_path: '/sql', upstream_url: url })
   })
   after(async () => {
     await group.remove()
@@ -55,13 +58,14 @@ describe('a position that a request asks for', function () {
     return head.position
   }
 
-  async function waitAtMost(wait: string): Promise<void> {
-    const reloads = () => two.output.match(/"msg":"reloaded"/g)?.length ?? 0
-    const before = reloads()
-    await two.configure({ proxy: { min_position_wait: wait } })
+  /** Has the second node take these settings. */
+  async function reload(settings: JsonObject): Promise<void> {
+    const { length } = two.output
+    await two.configure(settings)
     two.signal('SIGHUP')
-    await until(() => reloads() > before)
+    await two.logged(/"msg":"reloaded"/, length)
   }
+  const waitAtMost = (wait: string) => reload({ proxy: { min_position_wait: wait } })
 
   it('is in every answer of another node, over many writes that waited for nobody', async () => {
     const { url } = group.upstream
@@ -79,7 +83,6 @@ describe('a position that a request asks for', function () {
 
   it('is in every answer to a write by SQL, of which no node tells the others', async () => {
     const { url } = group.upstream
-    await write('POST', '/apis', { name: 'sql', request_path: '/sql', upstream_url: url })
     for (let i = 0; i < rounds; i++) {
       const position = await writeBySql('sql', `${url}/${i}`)
       const calls = [one, two, one, two].map((node) => node.call('/sql', from(position)))
@@ -114,9 +117,9 @@ describe('a position that a request asks for', function () {
   })
 
   it('has no effect for a client outside trusted_ips, and goes no further than the gateway', async () => {
-    const three = await group.start({ trusted_ips: ['192.0.2.0/24'] })
+    await reload({ trusted_ips: ['192.0.2.0/24'] })
     for (const position of [future, 'soon']) {
-      const { status, body } = await three.call('/sql', from(position))
+      const { status, body } = await two.call('/sql', from(position))
       expect(status).to.equal(200)
       expect(body.headers).not.to.have.property('x-troop-min-position')
     }
