@@ -5,10 +5,10 @@ import http from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { Upstream } from '../../src/testing/upstream.ts'
+import type { Upstream } from '../../src/testing/upstream.ts'
 import { until } from '../support/log.ts'
+import { NodeGroup } from '../support/node-group.ts'
 import { NodeProcess } from '../support/node-process.ts'
-import { type TestDatabase, testDatabase } from '../support/postgres.ts'
 import { root } from '../support/sources.ts'
 
 /** A plugin that marks requests, and ends its thread when a request says so. */
@@ -28,57 +28,67 @@ const fragile = (mark: string) => `
   })`
 
 describe('a node', () => {
-  let database: TestDatabase
+  let group: NodeGroup
   let upstream: Upstream
   let node: NodeProcess
+  /** Where its output was when the test began. */
+  let from: number
 
-  beforeEach(async () => {
-    database = await testDatabase()
-    upstream = await new Upstream().start()
-    node = await NodeProcess.start(database, { workers: 2 })
+  before(async () => {
+    group = await NodeGroup.make()
+    upstream = group.upstream
+    node = await NodeProcess.prepare(group.database, { workers: 2 })
+    group.nodes.push(node)
     await mkdir(join(node.dir, 'plugins'))
     for (const mark of ['fragile', 'other'])
       await writeFile(join(node.dir, 'plugins', `${mark}.mjs`), fragile(mark))
-    await node.ask('POST', '/apis', { name: 'a', request_path: '/a', upstream_url: upstream.url })
+    await usePlugins('fragile')
+    await node.launch()
+    for (const name of ['a', 'fragile'])
+      await node.ask('POST', '/apis', { name, request_path: `/${name}`, upstream_url: upstream.url })
+    await node.ask('POST', '/apis/fragile/plugins', { name: 'fragile' })
+  })
+  after(() => group?.remove())
+
+  /** Some tests end it, and some leave it with other plugins or a configuration that is wrong. */
+  beforeEach(async () => {
+    upstream.answer = undefined
+    await usePlugins('fragile')
+    await node.revive()
+    from = node.output.length
   })
 
-  afterEach(async () => {
-    await node.remove()
-    await upstream.stop()
-    await database.drop()
-  })
+  const usePlugins = (...marks: string[]) =>
+    node.configure({ custom_plugins: marks.map((mark) => `./plugins/${mark}.mjs`) })
 
-  const reloaded = async (plugins: string[]) => {
-    await node.configure({ custom_plugins: plugins.map((name) => `./plugins/${name}.mjs`) })
+  const reload = async (marks: string[], said = /"msg":"reloaded"/) => {
+    const { length } = node.output
+    await usePlugins(...marks)
     node.signal('SIGHUP')
-    await node.logged(/"msg":"reloaded"/)
+    await node.logged(said, length)
   }
 
   it('replaces a worker that dies, and cuts no request of the others', async () => {
-    await reloaded(['fragile'])
-    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
     const slow = Array.from({ length: 8 }, () => heldRequest(upstream, `${node.proxy}/a`))
     const open = await Promise.all(slow.map(({ reached }) => reached))
     expect(open).to.have.length(8)
-    await node.call('/a', { headers: { 'x-die': '1' } }).catch(() => undefined)
-    await node.logged(/a worker was replaced/)
+    await node.call('/fragile', { headers: { 'x-die': '1' } }).catch(() => undefined)
+    await node.logged(/a worker was replaced/, from)
     for (const { release } of slow) release()
     const outcomes = await Promise.all(slow.map(({ outcome }) => outcome))
     // The kernel spread them over two workers; those on the one that died are lost with it, the others are whole.
     expect(outcomes.filter((outcome) => outcome === 'whole').length).to.be.greaterThan(0)
     upstream.answer = undefined
     for (let i = 0; i < 20; i++) {
-      const answer = await node.call('/a', { headers: { connection: 'close' } })
+      const answer = await node.call('/fragile', { headers: { connection: 'close' } })
       expect(answer.status).to.equal(200)
     }
-    expect(node.output.match(/a worker died/g)).to.have.length(1)
+    expect(node.output.slice(from).match(/a worker died/g)).to.have.length(1)
   })
 
   it('answers 500 to the one request whose plugin throws', async () => {
-    await reloaded(['fragile'])
-    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
-    expect((await node.call('/a', { headers: { 'x-throw': '1' } })).status).to.equal(500)
-    expect((await node.call('/a')).status).to.equal(200)
+    expect((await node.call('/fragile', { headers: { 'x-throw': '1' } })).status).to.equal(500)
+    expect((await node.call('/fragile')).status).to.equal(200)
   })
 
   it('hands new plugins to the same threads, under traffic and without closing a connection', async () => {
@@ -93,12 +103,7 @@ describe('a node', () => {
         calls++
       }
     })()
-    for (const plugins of [['fragile'], ['fragile', 'other'], ['fragile']]) {
-      const { output } = node
-      await node.configure({ custom_plugins: plugins.map((name) => `./plugins/${name}.mjs`) })
-      node.signal('SIGHUP')
-      await until(() => /"msg":"reloaded"/.test(node.output.slice(output.length)))
-    }
+    for (const marks of [['fragile', 'other'], ['fragile'], ['fragile', 'other']]) await reload(marks)
     ending = true
     await traffic
     agent.destroy()
@@ -107,30 +112,29 @@ describe('a node', () => {
   })
 
   it('refuses to reload a configuration that is wrong, and goes on', async () => {
-    await node.configure({ custom_plugins: ['./plugins/absent.mjs'] })
-    node.signal('SIGHUP')
-    await node.logged(/reload refused/)
-    expect(node.output).to.match(/not installed on the system: \.\/plugins\/absent\.mjs/)
+    await reload(['fragile', 'absent'], /reload refused/)
+    expect(node.output.slice(from)).to.match(/not installed on the system: \.\/plugins\/absent\.mjs/)
     expect((await node.call('/a')).status).to.equal(200)
   })
 
   it('replaces a worker with what is in force, after a reload was refused', async () => {
-    await reloaded(['fragile'])
-    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
-    await node.configure({ custom_plugins: ['./plugins/fragile.mjs', './plugins/absent.mjs'] })
-    node.signal('SIGHUP')
-    await node.logged(/reload refused/)
-    await node.call('/a', { headers: { 'x-die': '1' } }).catch(() => undefined)
-    await node.logged(/a worker was replaced/)
+    await reload(['fragile', 'absent'], /reload refused/)
+    await node.call('/fragile', { headers: { 'x-die': '1' } }).catch(() => undefined)
+    await node.logged(/a worker was replaced/, from)
+    expect((await node.call('/fragile')).status).to.equal(200)
+    expect(node.output.slice(from)).not.to.match(/could not be replaced/)
+  })
+
+  it('serves the same after it was killed and started again', async () => {
+    node.signal('SIGKILL')
+    await node.ended()
+    await node.launch()
     expect((await node.call('/a')).status).to.equal(200)
-    expect(node.output).not.to.match(/could not be replaced/)
   })
 
   it('stops although a plugin never answers', async () => {
-    await reloaded(['fragile'])
-    await node.ask('POST', '/apis/a/plugins', { name: 'fragile' })
-    const hanging = node.call('/a', { headers: { 'x-hang': '1' } }).catch(() => 'cut')
-    await until(async () => (await node.ask('GET', '/status')).body.server.connections_active > 0)
+    const hanging = node.call('/fragile', { headers: { 'x-hang': '1' } }).catch(() => 'cut')
+    await until(async () => (await node.ask('GET', '/status')).body.server.connections_writing > 0)
     node.signal('SIGTERM')
     expect(await node.ended()).to.equal(0)
     expect(await hanging).to.equal('cut')
@@ -156,13 +160,6 @@ describe('a node', () => {
     expect(await node.ended()).to.equal(0)
     expect(await held.outcome).to.equal('cut')
     held.release()
-  })
-
-  it('serves the same after it was killed and started again', async () => {
-    node.signal('SIGKILL')
-    await node.ended()
-    await node.launch()
-    expect((await node.call('/a')).status).to.equal(200)
   })
 })
 
