@@ -26,6 +26,7 @@ describe('the command line', function () {
   })
 
   const pidFile = () => join(line.workingDir, 'troop.pid')
+  const runs = async () => (await runningPid(pidFile())) !== undefined
 
   describe('called wrongly', () => {
     it('says what is missing or unknown, with the usage, on standard output', async () => {
@@ -38,8 +39,9 @@ describe('the command line', function () {
     })
 
     it('says so of a topic on standard error', async () => {
-      expect(await line.run(['migrations'])).to.deep.include({ code: 1, stdout: '' })
-      expect((await line.run(['migrations'])).stderr).to.match(/^Missing required <command>\.\n/)
+      const missing = await line.run(['migrations'])
+      expect(missing).to.deep.include({ code: 1, stdout: '' })
+      expect(missing.stderr).to.match(/^Missing required <command>\.\n/)
       expect((await line.run(['migrations', 'foo'])).stderr).to.match(/^Invalid command: foo\n/)
     })
 
@@ -135,7 +137,7 @@ describe('the command line', function () {
   describe('start', () => {
     afterEach(async () => {
       await line.configure({})
-      await line.troop('stop')
+      if (await runs()) await line.troop('stop')
     })
 
     it('returns once the node serves; a second one fails and the node goes on [contract 122, 124, 128]', async () => {
@@ -199,6 +201,8 @@ describe('the command line', function () {
     it('in the foreground ends with exit code 0 when it is told to stop', async () => {
       const running = line.troop('start', '--foreground')
       const early = running.then(({ stderr }) => expect.fail(`it ended:\n${stderr}`))
+      // Each look at its status is a process of its own: not before there is one to look at.
+      await Promise.race([early, until(runs)])
       await Promise.race([early, until(async () => (await line.status()).state === 'running')])
       early.catch(() => undefined)
       expect((await line.troop('stop')).stdout).to.match(/\[OK\] Stopped\n$/)
@@ -210,9 +214,16 @@ describe('the command line', function () {
   })
 
   describe('on a node that runs', () => {
+    /** Some tests end it. */
     beforeEach(async () => {
-      const { code, stdout } = await line.troop('restart')
+      await line.configure({})
+      if (await runs()) return
+      const { code, stdout } = await line.troop('start')
       expect(code, stdout).to.equal(0)
+    })
+    /** The next test is not to meet what one that failed has left of it. */
+    afterEach(async function () {
+      if (this.currentTest?.state === 'failed' && (await runs())) await line.troop('stop', '--timeout', '1s')
     })
     after(() => line.troop('stop'))
 
@@ -236,25 +247,14 @@ describe('the command line', function () {
       expect((await line.status()).state).to.equal('running')
     })
 
-    it('quit lets open requests finish [contract 119]', async () => {
-      const { response, upstream, finish } = await openRequest()
-      const quitting = line.troop('quit')
-      await until(async () => (await line.status()).state === 'degraded')
-      finish()
-      expect((await response).status).to.equal(200)
-      const { code, stdout } = await quitting
-      expect(code).to.equal(0)
-      expect(stdout).to.match(/\[OK\] Stopped\n$/)
-      await upstream.stop()
-    })
-
-    it('quit cuts requests that take longer than it may', async () => {
-      const { response, upstream } = await openRequest()
-      response.catch(() => undefined)
-      const { code, stdout } = await line.troop('quit', '--timeout', '300ms')
-      expect(code).to.equal(0)
-      expect(stdout).to.match(/\[WARN\] requests are still open after 0\.3 s: stopping\n/)
-      await upstream.stop()
+    it('its log can be moved away and begun anew', async () => {
+      const log = join(line.workingDir, 'logs', 'troop.log')
+      await rename(log, `${log}.1`)
+      process.kill(await line.pid(), 'SIGUSR1')
+      await until(() => exists(log))
+      await line.troop('reload')
+      expect(await readFile(log, 'utf8')).to.match(/"reloaded"/)
+      await rm(`${log}.1`)
     })
 
     it('restart replaces the process [contract 121]', async () => {
@@ -288,14 +288,25 @@ describe('the command line', function () {
       expect((await line.status()).state).to.equal('stopped')
     })
 
-    it('its log can be moved away and begun anew', async () => {
-      const log = join(line.workingDir, 'logs', 'troop.log')
-      await rename(log, `${log}.1`)
-      process.kill(await line.pid(), 'SIGUSR1')
-      await until(() => exists(log))
-      await line.troop('reload')
-      expect(await readFile(log, 'utf8')).to.match(/"reloaded"/)
-      await rm(`${log}.1`)
+    it('quit lets open requests finish [contract 119]', async () => {
+      const { response, upstream, finish } = await openRequest()
+      const quitting = line.troop('quit')
+      await until(async () => (await line.status()).state === 'degraded')
+      finish()
+      expect((await response).status).to.equal(200)
+      const { code, stdout } = await quitting
+      expect(code).to.equal(0)
+      expect(stdout).to.match(/\[OK\] Stopped\n$/)
+      await upstream.stop()
+    })
+
+    it('quit cuts requests that take longer than it may', async () => {
+      const { response, upstream } = await openRequest()
+      response.catch(() => undefined)
+      const { code, stdout } = await line.troop('quit', '--timeout', '300ms')
+      expect(code).to.equal(0)
+      expect(stdout).to.match(/\[WARN\] requests are still open after 0\.3 s: stopping\n/)
+      await upstream.stop()
     })
 
     async function openRequest() {
@@ -317,7 +328,7 @@ describe('the command line', function () {
 
     async function kill(signal: NodeJS.Signals): Promise<void> {
       process.kill(await line.pid(), signal)
-      await until(async () => (await runningPid(pidFile())) === undefined)
+      await until(async () => !(await runs()))
     }
   })
 
