@@ -40,6 +40,8 @@ export class LocalNode {
   #childEnded: Promise<unknown> = Promise.resolve()
   #isStarting = false
   #isStopping = false
+  /** Since then it is this cluster's, whoever starts it again. */
+  #hasServed = false
 
   constructor({ number, workingDir, listeners, env }: LocalNodeOptions) {
     this.number = number
@@ -55,15 +57,22 @@ export class LocalNode {
     return this.#isStarting
   }
 
-  /** Starts it; resolves once it serves. @throws with its own words when it ends before that */
+  /** Starts it; resolves once it serves. @throws with its own words when it ends before that, or where one runs already */
   async start(): Promise<void> {
     this.#isStarting = true
     try {
+      const pid = await this.pid()
+      if (pid !== undefined) {
+        const remedy =
+          'stop the cluster that it is of (Ctrl-C where that runs), or give this one another HOME'
+        throw new Error(`node ${this.number} runs already, in process ${pid}: ${remedy}`)
+      }
       await prepareWorkingDir(this.dir.path, systemRandom)
       // Secrets may be among them.
       await writeFile(this.settingsFile, settingsScript(this.#env), { mode: 0o600 })
       if (this.#isStopping) throw new Error(`node ${this.number} is being stopped`)
       await this.#launch()
+      this.#hasServed = true
     } finally {
       this.#isStarting = false
     }
@@ -124,7 +133,7 @@ export class LocalNode {
     const late = () => new Error('it does not stop')
     await within(systemClock, stopLimitMs, this.#childEnded, late).catch(() => this.#child?.kill('SIGKILL'))
     await this.#childEnded
-    await this.#stopForeign()
+    if (this.#hasServed) await this.#stopForeign()
   }
 
   /** One that was started from another terminal. */

@@ -64,6 +64,14 @@ describe('troop dev', function () {
       await dev.printed(new RegExp(`node 3: alive, process ${await pidOf(3)}, `))
       expect((await type(/take away what/)).trim()).to.equal('')
 
+      const settings = await readFile(join(home, '.troop', 'dev', 'node-1', 'settings.sh'), 'utf8')
+      const second = await promisify(execFile)(process.execPath, [bin, 'dev'], { env }).catch(
+        (error) => error,
+      )
+      expect(second).to.include({ code: 1 })
+      expect(second.stdout + second.stderr).to.include(`node 1 runs already, in process ${await pidOf(1)}: `)
+      expect(await readFile(join(home, '.troop', 'dev', 'node-1', 'settings.sh'), 'utf8')).to.equal(settings)
+
       await access(join(home, 'server', 'data', 'postmaster.pid'))
       dev.child.kill('SIGINT')
       expect(await dev.ended()).to.equal(0)
