@@ -246,15 +246,7 @@ inEachWay('proxy', (way) => {
 
     it('heads that come on the way to the answer pass, in their place and without hop-by-hop fields', async () => {
       addApi()
-      upstream.answer = (request, response) => {
-        request.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
-        response.writeEarlyHints({ link: ['</a.css>; rel=preload', '</b.js>; rel=preload'] })
-        request.socket.write(
-          'HTTP/1.1 104 Odd\r\nX-Odd: caf\xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n',
-          'latin1',
-        )
-        response.end('fine')
-      }
+      upstream.answer = informative
       const { informed, body } = await ask('/')
       expect(informed.map(([status, headers]) => [status, { ...headers }])).deep.equal([
         [103, { link: '</a.css>; rel=preload, </b.js>; rel=preload' }],
@@ -960,15 +952,7 @@ inEachWay('proxy', (way) => {
 
     it('heads that come on the way have phrases, and a client of HTTP/1.0 gets none', async () => {
       addApi()
-      upstream.answer = (request, response) => {
-        request.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
-        response.writeEarlyHints({ link: ['</a.css>; rel=preload', '</b.js>; rel=preload'] })
-        request.socket.write(
-          'HTTP/1.1 104 Odd\r\nX-Odd: caf\xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n',
-          'latin1',
-        )
-        response.end('fine')
-      }
+      upstream.answer = informative
       const reply = await exchange(gateway.port, 'GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n')
       const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload, </b.js>; rel=preload\r\n\r\n'
       const odd = 'HTTP/1.1 104 Unknown\r\nX-Odd: caf\xe9\r\n\r\n'
@@ -1120,3 +1104,14 @@ inEachWay('proxy', (way) => {
     })
   })
 })
+
+/** An answer with three heads on the way to it. */
+const informative: Upstream['answer'] = (request, response) => {
+  request.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+  response.writeEarlyHints({ link: ['</a.css>; rel=preload', '</b.js>; rel=preload'] })
+  request.socket.write(
+    'HTTP/1.1 104 Odd\r\nX-Odd: caf\xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n',
+    'latin1',
+  )
+  response.end('fine')
+}
