@@ -27,9 +27,9 @@ export function policyOf(config: JsonObject): keyof Counters {
 }
 
 export function identifierOf(request: PluginRequest, config: JsonObject): string {
-  const from = subjects.indexOf((config.limit_by ?? 'consumer') as Subject)
+  const limitBy = (config.limit_by ?? 'consumer') as Subject
   const { consumer, credential, clientAddress } = request
-  if (from <= 0 && typeof consumer?.id === 'string') return consumer.id
-  if (from <= 1 && typeof credential?.id === 'string') return credential.id
+  if (limitBy === 'consumer' && typeof consumer?.id === 'string') return consumer.id
+  if (limitBy !== 'ip' && typeof credential?.id === 'string') return credential.id
   return clientAddress
 }
